@@ -1,0 +1,78 @@
+# `make` alone prints what there is. Everything runs in .venv, made by `make setup` from requirements.lock.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICES := auth-service order-service inventory-service payment-service
+FOLDERS := embedded-kafka chassis config-server discovery-server gateway $(SERVICES) fleet
+STAMP := $(VENV)/.installed
+
+# A Python of 3.11 or newer: $(PYTHON) if it was given, else the first one found that runs.
+define find_python
+	python=""; for candidate in $${PYTHON:-python3 python3.13 python3.12 python3.11}; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Flotilla needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3 ...'." >&2; exit 1; fi
+endef
+
+.PHONY: help setup up demo down status clean logs env test check lint types contracts generate lock $(FOLDERS:%=test-%) $(FOLDERS:%=check-%)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything in requirements.lock
+
+$(STAMP): requirements.lock $(FOLDERS:%=%/pyproject.toml)
+	@$(find_python); \
+	if ! "$$python" -m venv $(VENV) >.venv.log 2>&1; then \
+	  echo "'$$python -m venv' failed; on Debian and Ubuntu its package is python3-venv:" >&2; tail -3 .venv.log >&2; rm -f .venv.log; exit 1; fi; rm -f .venv.log
+	@awk '/^uv==/ {found = 1} found {print; if ($$0 !~ /\\$$/) exit}' requirements.lock > $(VENV)/uv.lock.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(FOLDERS:%=-e ./%)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q $(FOLDERS:%=%/src)
+	@touch $(STAMP)
+
+up: setup ## start the fleet, show three orders going through, leave it running
+	@$(BIN)/fleet up --demo
+
+demo: setup ## three orders through the running fleet
+	@$(BIN)/fleet demo
+
+status: setup ## what runs where
+	@$(BIN)/fleet status
+
+env: setup ## the running fleet's addresses as shell exports
+	@$(BIN)/fleet env
+
+logs: setup ## the fleet's logs (SERVICE=order-service for one)
+	@$(BIN)/fleet logs $(SERVICE)
+
+down: setup ## stop the fleet
+	@$(BIN)/fleet down
+
+clean: ## stop the fleet and forget its data
+	@if [ -x $(BIN)/fleet ]; then $(BIN)/fleet down; fi
+	@rm -rf .run
+
+test: setup ## every folder's tests, one after the other
+	@set -e; for folder in $(FOLDERS); do echo "== $$folder"; $(MAKE) --no-print-directory -C $$folder test; done
+
+check: setup lint types contracts ## everything CI checks besides the tests
+	@set -e; for folder in $(FOLDERS); do echo "== $$folder"; $(MAKE) --no-print-directory -C $$folder check-imports; done
+
+lint: setup ## ruff, on the whole tree
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## mypy --strict, folder by folder
+	@set -e; for folder in $(FOLDERS); do echo "== mypy $$folder"; $(MAKE) --no-print-directory -C $$folder types; done
+
+$(FOLDERS:%=test-%): test-%: setup
+	@$(MAKE) --no-print-directory -C $* test
+
+lock: setup ## resolve requirements.lock anew from the folders' pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --all-extras $(LOCAL:%=--no-emit-package %) $(FOLDERS:%=%/pyproject.toml) -o requirements.lock
+LOCAL := flotilla-chassis embedded-kafka config-server discovery-server fleet-gateway $(SERVICES) flotilla-fleet

@@ -1,0 +1,1 @@
+"""Serves configuration out of Git, as Spring Cloud Config does."""

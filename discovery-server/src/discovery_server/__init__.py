@@ -1,0 +1,1 @@
+"""A Eureka-compatible registry of running instances."""

@@ -1,0 +1,263 @@
+"""The log of one partition: append-only segments of record batches, found again by offset and by time.
+
+The files are Kafka's own (`<first offset>.log`, batches as on the wire); the sparse index is kept in memory only.
+"""
+
+import logging
+import mmap
+import os
+import struct
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from .errors import ErrorCode, KafkaError
+from .producers import ProducerStates
+from .records import (
+    HEADER_BYTES,
+    LEADER_EPOCH,
+    NO_PRODUCER,
+    BatchHeader,
+    first_at_or_after,
+    is_intact,
+    read_header,
+)
+from .wire import Buffer
+
+logger = logging.getLogger(__name__)
+
+_PATCHED = struct.Struct(">qii")  # base offset, length, leader epoch: what stands before the checksummed part
+_INDEX_INTERVAL_BYTES = 4096
+_WINDOW_BYTES = _INDEX_INTERVAL_BYTES + HEADER_BYTES  # read at once where headers are followed
+# At start every header is followed through the whole log, but only this much at its end is checksummed: a killed
+# process can only leave its last write torn. Measured: 6 ms for batches of 16 KiB, 50 ms for batches of 170 bytes.
+_CHECKED_TAIL_BYTES = 1024 * 1024
+
+
+class DamagedLog(Exception):
+    """A segment that is not the last one can't be read: nothing that a crash of this broker could leave behind."""
+
+
+class Waiter(Protocol):
+    def on_append(self, size_bytes: int) -> None: ...
+
+
+class Segment:
+    """One file, and where in it some of the batches are: at least one in 4 KiB."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.base_offset = int(path.stem)
+        self.next_offset = self.base_offset
+        self.size_bytes = 0
+        self.max_timestamp = -1
+        self._file = -1
+        self._offsets = array("q")
+        self._positions = array("q")
+        self._max_timestamps_before = array("q")
+        self._last = (self.base_offset, 0)
+
+    @property
+    def file(self) -> int:
+        if self._file < 0:
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        return self._file
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def add(self, header: BatchHeader, base_offset: int) -> None:
+        """Takes note of a batch that stands at the end of the file."""
+        if not self._positions or self.size_bytes - self._positions[-1] >= _INDEX_INTERVAL_BYTES:
+            self._offsets.append(base_offset)
+            self._positions.append(self.size_bytes)
+            self._max_timestamps_before.append(self.max_timestamp)
+        self._last = (base_offset, self.size_bytes)
+        self.next_offset = base_offset + header.last_offset_delta + 1
+        self.max_timestamp = max(self.max_timestamp, header.max_timestamp)
+        self.size_bytes += header.size_bytes
+
+    def read(self, offset: int, max_bytes: int, at_least_one: bool) -> bytes:
+        """From the batch with that offset on; its last batch may be cut off, as in Kafka."""
+        if offset >= self._last[0]:
+            position = self._last[1]
+        else:
+            start = self._positions[bisect_right(self._offsets, offset) - 1]
+            position = next(at for at, header in self.headers(start) if header.next_offset > offset)
+        (length,) = struct.unpack(">i", os.pread(self.file, 4, position + 8))
+        first_bytes = length + 12
+        if first_bytes > max_bytes and not at_least_one:
+            return b""
+        return os.pread(self.file, max(first_bytes, min(max_bytes, self.size_bytes - position)), position)
+
+    def first_at_or_after(self, timestamp_ms: int) -> tuple[int, int] | None:
+        if self.max_timestamp < timestamp_ms:
+            return None
+        start = self._positions[max(0, bisect_left(self._max_timestamps_before, timestamp_ms) - 1)]
+        for position, header in self.headers(start):
+            if header.max_timestamp >= timestamp_ms:
+                batch = os.pread(self.file, header.size_bytes, position)
+                return first_at_or_after(batch, header, timestamp_ms)
+        return None
+
+    def headers(self, position: int = 0) -> Iterator[tuple[int, BatchHeader]]:
+        window, window_position = b"", position
+        while position + HEADER_BYTES <= self.size_bytes:
+            if position + HEADER_BYTES > window_position + len(window):
+                window, window_position = os.pread(self.file, _WINDOW_BYTES, position), position
+            header = read_header(window, position - window_position)
+            yield position, header
+            position += header.size_bytes
+
+    def recover(self, on_batch: Callable[[BatchHeader], None], *, check_tail: bool) -> int:
+        """Rebuilds the index from the file; returns how many bytes of it are whole batches in their order."""
+        file_bytes = os.fstat(self.file).st_size
+        if not file_bytes:
+            return 0
+        with mmap.mmap(self.file, file_bytes, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
+            checked_from = file_bytes - _CHECKED_TAIL_BYTES if check_tail else file_bytes
+            while self.size_bytes + HEADER_BYTES <= file_bytes:
+                position = self.size_bytes
+                header = read_header(view, position)
+                end = position + header.size_bytes
+                plausible = header.magic == 2 and header.length >= HEADER_BYTES - 12 and end <= file_bytes
+                if not plausible or header.base_offset != self.next_offset or header.last_offset_delta < 0:
+                    break
+                with view[position:end] as batch:
+                    if position >= checked_from and not is_intact(batch, header):
+                        break
+                self.add(header, header.base_offset)
+                on_batch(header)
+        return self.size_bytes
+
+
+class PartitionLog:
+    """What a partition holds, between `start_offset` and `end_offset` (the offset that comes next)."""
+
+    def __init__(self, folder: Path, *, fsync: bool) -> None:
+        self.folder = folder
+        self.waiters: set[Waiter] = set()
+        self._fsync = fsync
+        self._producers = ProducerStates()
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = sorted(folder.glob("*.log"))
+        self.segments = [Segment(path) for path in paths] or [self._new_segment(0)]
+        self._recover()
+
+    @property
+    def start_offset(self) -> int:
+        return self.segments[0].base_offset
+
+    @property
+    def end_offset(self) -> int:
+        return self.segments[-1].next_offset
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size_bytes for segment in self.segments)
+
+    def append(self, header: BatchHeader, batch: memoryview, *, segment_bytes: int) -> int:
+        """Writes a checked batch, unless it is there already; returns its offset once the kernel has it."""
+        earlier_offset = self._producers.earlier_offset(header)
+        if earlier_offset is not None:
+            return earlier_offset
+        segment = self.segments[-1]
+        if segment.size_bytes and segment.size_bytes + header.size_bytes > segment_bytes:
+            segment = self._roll()
+        offset = segment.next_offset
+        self._write(segment, [_PATCHED.pack(offset, header.length, LEADER_EPOCH), batch[_PATCHED.size :]])
+        segment.add(header, offset)
+        self._producers.remember(header, offset)
+        for waiter in self.waiters:
+            waiter.on_append(header.size_bytes)
+        return offset
+
+    def read(self, offset: int, max_bytes: int, *, at_least_one: bool) -> Buffer:
+        if not self.start_offset <= offset <= self.end_offset:
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
+        if offset == self.end_offset:
+            return b""
+        return self._segment_of(offset).read(offset, max_bytes, at_least_one)
+
+    def first_at_or_after(self, timestamp_ms: int) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record of that time or later."""
+        found = (segment.first_at_or_after(timestamp_ms) for segment in self.segments)
+        return next((place for place in found if place), None)
+
+    def retain(self, now_ms: int, *, retention_ms: int, retention_bytes: int) -> int:
+        """Removes the oldest segments that are too old or too many; returns how many."""
+        if retention_ms >= 0 and 0 <= self.segments[-1].max_timestamp < now_ms - retention_ms:
+            self._roll()
+        removed, total_bytes = 0, self.size_bytes
+        while len(self.segments) > 1:
+            oldest = self.segments[0]
+            too_old = retention_ms >= 0 and oldest.max_timestamp < now_ms - retention_ms
+            too_many = retention_bytes >= 0 and total_bytes - oldest.size_bytes >= retention_bytes
+            if not too_old and not too_many:
+                break
+            total_bytes -= oldest.size_bytes
+            oldest.close()
+            oldest.path.unlink()
+            del self.segments[0]
+            removed += 1
+        for segment in self.segments[:-1]:
+            segment.close()  # somebody may have read it; it is opened again when needed
+        return removed
+
+    def close(self) -> None:
+        for segment in self.segments:
+            segment.close()
+
+    def _segment_of(self, offset: int) -> Segment:
+        return self.segments[bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1]
+
+    def _write(self, segment: Segment, pieces: list[Buffer]) -> None:
+        try:
+            written = os.writev(segment.file, pieces)
+            if written < sum(map(len, pieces)):
+                raise OSError(f"only {written} bytes fitted")
+            if self._fsync:
+                os.fdatasync(segment.file)
+        except OSError as error:
+            os.ftruncate(segment.file, segment.size_bytes)
+            logger.error("Could not append to %s: %s", segment.path, error)  # noqa: TRY400 - the sentence says it all
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+
+    def _new_segment(self, base_offset: int) -> Segment:
+        segment = Segment(self.folder / f"{base_offset:020d}.log")
+        segment.file  # noqa: B018 - makes the file, which keeps the offset when all before it is removed
+        if self._fsync:
+            folder = os.open(self.folder, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        return segment
+
+    def _roll(self) -> Segment:
+        """Older segments are opened again when somebody reads them."""
+        if self._fsync:
+            os.fsync(self.segments[-1].file)
+        self.segments[-1].close()
+        self.segments.append(self._new_segment(self.end_offset))
+        return self.segments[-1]
+
+    def _recover(self) -> None:
+        for before, segment in zip([None, *self.segments], self.segments, strict=False):
+            if before and before.next_offset != segment.base_offset:
+                raise DamagedLog(f"The records from {before.next_offset} on are missing before {segment.path}.")
+            last = segment is self.segments[-1]
+            whole_bytes = segment.recover(self._remember, check_tail=last)
+            surplus_bytes = os.fstat(segment.file).st_size - whole_bytes
+            if surplus_bytes and not last:
+                raise DamagedLog(f"{segment.path} is damaged at byte {whole_bytes}.")
+            if surplus_bytes:
+                logger.warning("Cut a torn end of %d bytes off %s.", surplus_bytes, segment.path)
+                os.ftruncate(segment.file, whole_bytes)
+            segment.close()
+
+    def _remember(self, header: BatchHeader) -> None:
+        if header.producer_id != NO_PRODUCER:
+            self._producers.remember(header, header.base_offset)

@@ -1,0 +1,66 @@
+"""What can be set, for the broker and for each topic, with the names and meanings of Kafka's own settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ErrorCode, KafkaError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings:
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 9092
+    """0 takes a free port."""
+
+    fsync: bool = False
+    """Whether an append waits for the disk. A killed process loses nothing either way; a power cut may without."""
+    auto_create_topics: bool = False
+    default_partitions: int = 1
+
+    max_request_bytes: int = 16 * 1024 * 1024
+    max_fetch_bytes: int = 8 * 1024 * 1024
+    max_connections: int = 500
+    max_partitions: int = 2000
+    half_request_seconds: float = 30
+    """How long a request may take to arrive once it has begun."""
+    idle_seconds: float = 600
+    housekeeping_seconds: float = 10
+    """How often retention and idle connections are looked at."""
+
+    initial_rebalance_seconds: float = 0.05
+    """How long the first member of a group waits for others, so that they share the first rebalance."""
+    min_session_seconds: float = 0.5
+    max_session_seconds: float = 1800
+
+
+# Kafka's defaults, but for segment.bytes (there 1 GiB): small segments let retention work at a laptop's scale.
+TOPIC_DEFAULTS = {
+    "cleanup.policy": "delete",
+    "compression.type": "producer",
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "CreateTime",
+    "min.insync.replicas": "1",
+    "retention.bytes": "-1",
+    "retention.ms": "604800000",
+    "segment.bytes": "16777216",
+}
+_SMALLEST = {"max.message.bytes": 0, "retention.bytes": -1, "retention.ms": -1, "segment.bytes": 14}
+
+
+def check_topic_config(name: str, value: str | None) -> str:
+    """Refuses what is unknown, out of range, or would ask for a behaviour that this broker has not."""
+    if name not in TOPIC_DEFAULTS:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"Unknown topic config name: {name}")
+    if value is None:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"Null value for topic config: {name}")
+    if name in _SMALLEST:
+        try:
+            number = int(value)
+        except ValueError as error:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be a whole number, not {value!r}.") from error
+        if not _SMALLEST[name] <= number < 2**63:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be at least {_SMALLEST[name]}, not {value}.")
+    elif value != TOPIC_DEFAULTS[name]:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} can only be {TOPIC_DEFAULTS[name]!r} here, not {value!r}.")
+    return value

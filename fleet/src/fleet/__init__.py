@@ -1,0 +1,1 @@
+"""The command line that runs the whole fleet on one machine."""

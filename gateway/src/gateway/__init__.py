@@ -1,0 +1,1 @@
+"""The fleet's only door: routes, tokens, balancing, merged docs."""

@@ -1,0 +1,1 @@
+"""Orders: placing, tracking, fulfilment."""
