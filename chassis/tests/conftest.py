@@ -1,0 +1,3 @@
+"""PostgreSQL and Kafka for the chassis' own tests."""
+
+pytest_plugins = ["chassis.testing.infra"]

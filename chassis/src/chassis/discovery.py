@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 from prometheus_client import Gauge
-from py_eureka_client import eureka_basic, http_client  # type: ignore[import-untyped]  # it has no type hints
+from py_eureka_client import eureka_basic, http_client
 
 from .settings import ServiceSettings
 

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from logging_loki.emitter import LokiEmitterV1  # type: ignore[import-untyped]  # it has no type hints
+from logging_loki.emitter import LokiEmitterV1
 
 _BATCH = 500
 _LINGER_SECONDS = 0.5

@@ -78,14 +78,14 @@ class RevokedSessions:
     """Ids of sessions that were ended while their access tokens were still good. Forgets an id after `keep_seconds`."""
 
     def __init__(self, keep_seconds: float = 3600.0) -> None:
-        self._keep_seconds = keep_seconds
+        self.keep_seconds = keep_seconds
         self._until: dict[str, float] = {}
 
     def add(self, session_id: str) -> None:
         now = time.time()
         if len(self._until) > 1000:
             self._until = {known: until for known, until in self._until.items() if until > now}
-        self._until[session_id] = now + self._keep_seconds
+        self._until[session_id] = now + self.keep_seconds
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._until

@@ -84,12 +84,11 @@ class Segment:
     def read(self, offset: int, max_bytes: int, at_least_one: bool) -> bytes:
         """From the batch with that offset on; its last batch may be cut off, as in Kafka."""
         if offset >= self._last[0]:
-            position = self._last[1]
+            position, first_bytes = self._last[1], self.size_bytes - self._last[1]
         else:
             start = self._positions[bisect_right(self._offsets, offset) - 1]
-            position = next(at for at, header in self.headers(start) if header.next_offset > offset)
-        (length,) = struct.unpack(">i", os.pread(self.file, 4, position + 8))
-        first_bytes = length + 12
+            places = ((at, header.size_bytes) for at, header in self.headers(start) if header.next_offset > offset)
+            position, first_bytes = next(places)
         if first_bytes > max_bytes and not at_least_one:
             return b""
         return os.pread(self.file, max(first_bytes, min(max_bytes, self.size_bytes - position)), position)
@@ -100,9 +99,11 @@ class Segment:
         start = self._positions[max(0, bisect_left(self._max_timestamps_before, timestamp_ms) - 1)]
         for position, header in self.headers(start):
             if header.max_timestamp >= timestamp_ms:
-                batch = os.pread(self.file, header.size_bytes, position)
-                return first_at_or_after(batch, header, timestamp_ms)
+                return first_at_or_after(self.batch_at(position, header), header, timestamp_ms)
         return None
+
+    def batch_at(self, position: int, header: BatchHeader) -> bytes:
+        return os.pread(self.file, header.size_bytes, position)
 
     def headers(self, position: int = 0) -> Iterator[tuple[int, BatchHeader]]:
         window, window_position = b"", position
@@ -135,6 +136,11 @@ class Segment:
         return self.size_bytes
 
 
+def segments_in(folder: Path) -> list[Segment]:
+    """In their order, and still to be recovered: nothing has been read."""
+    return [Segment(path) for path in sorted(folder.glob("*.log"))]
+
+
 class PartitionLog:
     """What a partition holds, between `start_offset` and `end_offset` (the offset that comes next)."""
 
@@ -144,8 +150,7 @@ class PartitionLog:
         self._fsync = fsync
         self._producers = ProducerStates()
         folder.mkdir(parents=True, exist_ok=True)
-        paths = sorted(folder.glob("*.log"))
-        self.segments = [Segment(path) for path in paths] or [self._new_segment(0)]
+        self.segments = segments_in(folder) or [self._new_segment(0)]
         self._recover()
 
     @property
@@ -224,7 +229,7 @@ class PartitionLog:
                 os.fdatasync(segment.file)
         except OSError as error:
             os.ftruncate(segment.file, segment.size_bytes)
-            logger.error("Could not append to %s: %s", segment.path, error)  # noqa: TRY400 - the sentence says it all
+            logger.error("Could not append to %s: %s", segment.path, error)
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
 
     def _new_segment(self, base_offset: int) -> Segment:

@@ -30,7 +30,7 @@ class Api(NamedTuple):
 
 
 class ProducePartition(NamedTuple):
-    index: Int32
+    partition: Int32
     records: NullableBytes
 
 
@@ -47,7 +47,7 @@ class ProduceRequest(NamedTuple):
 
 
 class ProducedPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     error_code: Int16
     base_offset: Int64
     log_append_time_ms: Int64
@@ -65,7 +65,7 @@ class ProduceResponse(NamedTuple):
 
 
 class FetchPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     current_leader_epoch: Annotated[Int32, Since(9, -1)]
     fetch_offset: Int64
     log_start_offset: Annotated[Int64, Since(5, -1)]
@@ -101,7 +101,7 @@ class AbortedTransaction(NamedTuple):
 
 
 class FetchedPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     error_code: Int16
     high_watermark: Int64
     last_stable_offset: Int64
@@ -124,7 +124,7 @@ class FetchResponse(NamedTuple):
 
 
 class ListOffsetsPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     timestamp: Int64
 
 
@@ -140,7 +140,7 @@ class ListOffsetsRequest(NamedTuple):
 
 
 class ListedOffset(NamedTuple):
-    index: Int32
+    partition: Int32
     error_code: Int16
     timestamp: Int64
     offset: Int64
@@ -201,7 +201,7 @@ class MetadataBroker(NamedTuple):
 
 class MetadataPartition(NamedTuple):
     error_code: Int16
-    index: Int32
+    partition: Int32
     leader_id: Int32
     replicas: list[Int32]
     in_sync_replicas: list[Int32]
@@ -398,7 +398,7 @@ class LeaveGroupResponse(NamedTuple):
 
 
 class CommitPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     offset: Int64
     metadata: NullableString
 
@@ -417,7 +417,7 @@ class OffsetCommitRequest(NamedTuple):
 
 
 class CommittedPartition(NamedTuple):
-    index: Int32
+    partition: Int32
     error_code: Int16
 
 
@@ -442,7 +442,7 @@ class OffsetFetchRequest(NamedTuple):
 
 
 class FetchedOffset(NamedTuple):
-    index: Int32
+    partition: Int32
     offset: Int64
     metadata: NullableString
     error_code: Int16

@@ -18,6 +18,7 @@ class Committed(NamedTuple):
 
 
 Partition = tuple[str, int]
+_Offsets = dict[str, dict[Partition, Committed]]  # of each group
 _Line = tuple[str, str, int, int, str]  # group, topic, partition, offset (-1: forgotten), metadata
 
 
@@ -25,12 +26,7 @@ class CommittedOffsets:
     def __init__(self, path: Path, *, fsync: bool) -> None:
         self._path = path
         self._fsync = fsync
-        self._groups: dict[str, dict[Partition, Committed]] = {}
-        self._size_bytes = 0
-        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-            if not line.endswith(b"\n"):
-                break  # torn by a crash, so never acknowledged
-            self._apply(tuple(json.loads(line)))
+        self._groups = read_offsets(path)
         self._rewrite()
 
     def groups(self) -> Iterator[str]:
@@ -47,7 +43,7 @@ class CommittedOffsets:
         self._append([(group_id, topic, partition, -1, "") for topic, partition in self.of_group(group_id)])
 
     def forget_topic(self, name: str) -> None:
-        self._append([line for line in self._forgotten(name)])
+        self._append(list(self._forgotten(name)))
 
     def close(self) -> None:
         os.close(self._file)
@@ -70,20 +66,10 @@ class CommittedOffsets:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         self._size_bytes += len(content)
         for line in lines:
-            self._apply(line)
+            _apply(self._groups, line)
         if self._size_bytes > self._rewrite_at_bytes:
             os.close(self._file)
             self._rewrite()
-
-    def _apply(self, line: _Line) -> None:
-        group_id, topic, partition, offset, metadata = line
-        offsets = self._groups.setdefault(group_id, {})
-        if offset >= 0:
-            offsets[topic, partition] = Committed(offset, metadata)
-        else:
-            offsets.pop((topic, partition), None)
-        if not offsets:
-            del self._groups[group_id]
 
     def _rewrite(self) -> None:
         content = _encoded(
@@ -95,6 +81,27 @@ class CommittedOffsets:
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._size_bytes = len(content)
         self._rewrite_at_bytes = 2 * len(content) + _REWRITE_BYTES
+
+
+def read_offsets(path: Path) -> _Offsets:
+    """Raises ValueError if the file is not what a broker wrote."""
+    groups: _Offsets = {}
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        if not line.endswith(b"\n"):
+            break  # torn by a crash, so never acknowledged
+        _apply(groups, json.loads(line))
+    return groups
+
+
+def _apply(groups: _Offsets, line: _Line) -> None:
+    group_id, topic, partition, offset, metadata = line
+    offsets = groups.setdefault(group_id, {})
+    if offset >= 0:
+        offsets[topic, partition] = Committed(offset, metadata)
+    else:
+        offsets.pop((topic, partition), None)
+    if not offsets:
+        del groups[group_id]
 
 
 def _encoded(lines: Iterable[_Line]) -> bytes:

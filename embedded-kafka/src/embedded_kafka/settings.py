@@ -20,12 +20,12 @@ class BrokerSettings:
 
     max_request_bytes: int = 16 * 1024 * 1024
     max_fetch_bytes: int = 8 * 1024 * 1024
-    max_connections: int = 500
-    max_partitions: int = 2000
+    max_connections: int = 400
+    max_partitions: int = 400
     half_request_seconds: float = 30
     """How long a request may take to arrive once it has begun."""
     idle_seconds: float = 600
-    housekeeping_seconds: float = 10
+    housekeeping_seconds: float = 30
     """How often retention and idle connections are looked at."""
 
     initial_rebalance_seconds: float = 0.05
@@ -48,7 +48,7 @@ TOPIC_DEFAULTS = {
 _SMALLEST = {"max.message.bytes": 0, "retention.bytes": -1, "retention.ms": -1, "segment.bytes": 14}
 
 
-def check_topic_config(name: str, value: str | None) -> str:
+def check_topic_config(name: str, value: str | None) -> None:
     """Refuses what is unknown, out of range, or would ask for a behaviour that this broker has not."""
     if name not in TOPIC_DEFAULTS:
         raise KafkaError(ErrorCode.INVALID_CONFIG, f"Unknown topic config name: {name}")
@@ -63,4 +63,3 @@ def check_topic_config(name: str, value: str | None) -> str:
             raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} must be at least {_SMALLEST[name]}, not {value}.")
     elif value != TOPIC_DEFAULTS[name]:
         raise KafkaError(ErrorCode.INVALID_CONFIG, f"{name} can only be {TOPIC_DEFAULTS[name]!r} here, not {value!r}.")
-    return value

@@ -3,15 +3,23 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
 
 from .errors import ErrorCode, KafkaError
 from .files import read_json, replace_json
 from .log import PartitionLog
 from .settings import TOPIC_DEFAULTS, BrokerSettings, check_topic_config
 
+_FILE = "topics.json"
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+class StoredTopic(TypedDict):
+    partitions: int
+    configs: dict[str, str]
 
 
 @dataclass(eq=False)
@@ -33,10 +41,8 @@ class Topic:
 class Topics:
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._folder = settings.data / "topics"
-        self._file = settings.data / "topics.json"
         self._topics: dict[str, Topic] = {}
-        for name, stored in read_json(self._file, {}).items():
+        for name, stored in stored_topics(settings.data).items():
             self._topics[name] = Topic(name, stored["configs"], self._open(name, stored["partitions"]))
 
     def __iter__(self) -> Iterator[Topic]:
@@ -51,9 +57,16 @@ class Topics:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return topic, topic.partitions[index]
 
-    def create(
-        self, name: str, partition_count: int, configs: Mapping[str, str | None], *, validate_only: bool = False
-    ) -> None:
+    def create(self, name: str, partition_count: int, configs: Mapping[str, str | None]) -> Topic:
+        self.check_new(name, partition_count, configs)
+        self._remove_files(name)  # what a crash in the middle of a deletion may have left
+        given = {config: value for config, value in configs.items() if value is not None}
+        topic = Topic(name, given, self._open(name, partition_count))
+        self._save([*self, topic])
+        self._topics[name] = topic
+        return topic
+
+    def check_new(self, name: str, partition_count: int, configs: Mapping[str, str | None]) -> None:
         check_topic_name(name)
         if name in self._topics:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
@@ -61,18 +74,15 @@ class Topics:
             raise KafkaError(ErrorCode.INVALID_PARTITIONS, "Number of partitions must be larger than 0.")
         if partition_count + sum(len(topic.partitions) for topic in self) > self._settings.max_partitions:
             raise KafkaError(ErrorCode.POLICY_VIOLATION, f"There may be {self._settings.max_partitions} partitions.")
-        checked = {config: check_topic_config(config, value) for config, value in configs.items()}
-        if validate_only:
-            return
-        self._remove_files(name)  # what a crash in the middle of a deletion may have left
-        self._topics[name] = Topic(name, checked, self._open(name, partition_count))
-        self._save()
+        for config, value in configs.items():
+            check_topic_config(config, value)
 
     def delete(self, name: str) -> Topic:
-        topic = self._topics.pop(name, None)
+        topic = self._topics.get(name)
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        self._save()
+        self._save([other for other in self if other is not topic])
+        del self._topics[name]
         for log in topic.partitions:
             log.close()
         self._remove_files(name)
@@ -91,16 +101,27 @@ class Topics:
 
     def _open(self, name: str, partition_count: int) -> list[PartitionLog]:
         fsync = self._settings.fsync
-        return [PartitionLog(self._folder / f"{name}-{index}", fsync=fsync) for index in range(partition_count)]
+        folders = [partition_folder(self._settings.data, name, index) for index in range(partition_count)]
+        return [PartitionLog(folder, fsync=fsync) for folder in folders]
 
     def _remove_files(self, name: str) -> None:
-        for folder in self._folder.glob(f"{name}-*"):
+        for folder in partition_folder(self._settings.data, name, 0).parent.glob(f"{name}-*"):
             if folder.name.removeprefix(f"{name}-").isdigit():
                 shutil.rmtree(folder)
 
-    def _save(self) -> None:
-        stored = {topic.name: {"partitions": len(topic.partitions), "configs": topic.configs} for topic in self}
-        replace_json(self._file, stored, fsync=self._settings.fsync)
+    def _save(self, topics: Iterable[Topic]) -> None:
+        """Before a topic is told to anybody: what is written into it must not be lost with it."""
+        stored = {topic.name: StoredTopic(partitions=len(topic.partitions), configs=topic.configs) for topic in topics}
+        replace_json(self._settings.data / _FILE, stored, fsync=self._settings.fsync)
+
+
+def stored_topics(data: Path) -> dict[str, StoredTopic]:
+    stored: dict[str, StoredTopic] = read_json(data / _FILE, {})
+    return stored
+
+
+def partition_folder(data: Path, name: str, index: int) -> Path:
+    return data / "topics" / f"{name}-{index}"
 
 
 def check_topic_name(name: str) -> None:

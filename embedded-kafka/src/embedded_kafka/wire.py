@@ -70,7 +70,7 @@ def decode(kind: type, version: int, message: bytes, position: int = 0) -> Any:
 def encode(value: Any, version: int) -> list[Buffer]:
     """The message in pieces, so that record batches need not be copied."""
     pieces: list[Buffer] = []
-    _encoder(type(value), version)(value, pieces)
+    _encoder(type(value), version)(value, pieces)  # type: ignore[arg-type]  # mypy: type[Any] is no Hashable
     return pieces
 
 
@@ -135,6 +135,7 @@ def _tuple_decoder(kind: Any, version: int) -> Decoder:
 
 def _array_decoder(element: Any, nullable: bool, version: int) -> Decoder:
     decode_one = _decoder(element, version)
+    fixed = _fixed(element, version)
 
     def decode_array(message: bytes, at: int) -> tuple[list[Any] | None, int]:
         (count,) = _LENGTH_32.unpack_from(message, at)
@@ -144,6 +145,9 @@ def _array_decoder(element: Any, nullable: bool, version: int) -> Decoder:
         # No element is shorter than a byte, so a count beyond what is left can only be a lie.
         if not 0 <= count <= len(message) - at:
             raise Malformed(f"an array of {count} elements in {len(message) - at} bytes")
+        if fixed and count:
+            end = at + count * fixed.size
+            return list(map(element._make, fixed.iter_unpack(message[at:end]))), end
         values = []
         for _ in range(count):
             value, at = decode_one(message, at)
@@ -151,6 +155,15 @@ def _array_decoder(element: Any, nullable: bool, version: int) -> Decoder:
         return values, at
 
     return decode_array
+
+
+def _fixed(element: Any, version: int) -> struct.Struct | None:
+    """The layout of a tuple all of whose fields are there in this version, and of fixed size."""
+    if not hasattr(element, "_fields"):
+        return None
+    fields = _fields(element)
+    codes = [_kind(hint)[1] or "" for _, hint, since in fields if since is None or version >= since.version]
+    return struct.Struct(">" + "".join(codes)) if [len(code) for code in codes] == [1] * len(fields) else None
 
 
 def _decode_string(message: bytes, at: int, *, nullable: bool) -> tuple[str | None, int]:

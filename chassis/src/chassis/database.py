@@ -1,0 +1,144 @@
+"""The service's own PostgreSQL database: engine, transactions, and aggregates locked once for a whole batch."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, inspect, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from .problems import Problem
+from .settings import ServiceSettings
+
+logger = logging.getLogger(__name__)
+
+EntityT = TypeVar("EntityT")
+
+_current: ContextVar[AsyncSession | None] = ContextVar("current_session", default=None)
+
+
+class DatabaseAway(Problem):
+    status = 503
+    code = "database-away"
+    title = "The database does not answer"
+
+
+class Database:
+    """Opens transactions. `settings.database_url` is `postgresql://user:password@host:port/database`."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.dsn = settings.database_url.get_secret_value()
+        self.engine = create_async_engine(
+            self.dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_pool_size,
+            pool_timeout=5.0,
+            connect_args={"timeout": 5.0, "server_settings": {"application_name": settings.service_name}},
+        )
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, autoflush=False, info={"source": f"/{settings.service_name}"}
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A transaction; inside `shared()` the one that is open already, so that a use case joins its caller's."""
+        joined = _current.get()
+        if joined is not None:
+            yield joined
+            return
+        async with self._transaction() as session:
+            yield session
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that every `begin()` called inside the block joins: all of it happens, or nothing."""
+        async with self._transaction() as session:
+            token = _current.set(session)
+            try:
+                yield session
+            finally:
+                _current.reset(token)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        async with self._sessions.begin() as session:
+            yield session
+        for callback in session.info.get("after_commit", ()):
+            callback()
+
+    async def migrate(self, package: str) -> None:
+        """Bring the schema up to date, waiting for the database as long as it is away (services start in any order)."""
+        from .migrations import upgrade  # alembic is needed at start only
+
+        pause = 0.1
+        while True:
+            try:
+                async with self.engine.begin() as connection:
+                    await connection.run_sync(upgrade, package)
+                return
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                logger.warning("the database is not there yet: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    async def check(self) -> str | None:
+        """A health check."""
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            return f"the database does not answer: {type(error).__name__}"
+        return None
+
+    async def aclose(self) -> None:
+        await self.engine.dispose()
+
+
+def after_commit(session: AsyncSession, callback: Callable[[], None]) -> None:
+    """Call this once the transaction has committed, and not if it hasn't: for counters and wake-ups."""
+    session.info.setdefault("after_commit", []).append(callback)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database (or the way to it) failed, rather than what was asked of it: the same again may succeed."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return isinstance(error, OSError | PoolTimeout)
+
+
+async def preload(
+    session: AsyncSession, entity: type[EntityT], column: ColumnElement[Any], ids: Iterable[Any]
+) -> Sequence[EntityT]:
+    """Lock and load the entities with these primary keys by one SELECT, in key order (two batches can't deadlock).
+
+    `get_locked` then costs no SQL for any of `ids`. Keep the answer until the transaction ends: the session itself
+    holds what it has loaded only weakly.
+    """
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    found = (await session.scalars(select(entity).where(column.in_(wanted)).order_by(column).with_for_update())).all()
+    _asked(session).update((entity, id_) for id_ in wanted)
+    return found
+
+
+async def get_locked(session: AsyncSession, entity: type[EntityT], id_: Any) -> EntityT | None:
+    """The entity with this primary key, locked until the transaction ends, or None."""
+    if (entity, id_) in _asked(session):
+        key = inspect(entity).identity_key_from_primary_key((id_,))
+        known = session.identity_map.get(key)
+        # What was added in this transaction and is not flushed yet has no identity.
+        return known or next((new for new in session.new if isinstance(new, entity) and new.id == id_), None)  # type: ignore[attr-defined]
+    return await session.get(entity, id_, with_for_update=True, populate_existing=True)
+
+
+def _asked(session: AsyncSession) -> set[tuple[type[Any], Any]]:
+    asked: set[tuple[type[Any], Any]] = session.info.setdefault("asked", set())
+    return asked

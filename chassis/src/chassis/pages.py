@@ -1,0 +1,51 @@
+"""Pages of a list, by an opaque cursor that says where the last page ended."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from .problems import BadRequest
+
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT")
+
+_LARGEST_PAGE = 100
+
+Limit = Annotated[int, Query(ge=1, le=_LARGEST_PAGE, description="how many items at most")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="next_cursor of the page before")]
+
+
+class Page(BaseModel, Generic[ItemT]):
+    """A part of a list; `next_cursor` is null on the last page."""
+
+    items: list[ItemT]
+    next_cursor: str | None
+
+
+def encode_cursor(values: Sequence[Any]) -> str:
+    """The sort values of a page's last item as a cursor."""
+    return base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, convert: Callable[..., RowT]) -> RowT:
+    """The values of a cursor, given to `convert`. Raises BadRequest for anything that was not made here."""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return convert(*values)
+    except (ValueError, TypeError) as error:
+        raise BadRequest("The cursor is not one of ours: take next_cursor of the page before, as it is.") from error
+
+
+def page_of(
+    rows: Sequence[RowT], limit: int, show: Callable[[RowT], ItemT], position: Callable[[RowT], Sequence[Any]]
+) -> Page[ItemT]:
+    """A page from up to `limit + 1` rows: the one too many tells that there is a next page."""
+    more = len(rows) > limit
+    shown = rows[:limit]
+    return Page(
+        items=[show(row) for row in shown], next_cursor=encode_cursor(position(shown[-1])) if more and shown else None
+    )

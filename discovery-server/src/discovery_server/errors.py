@@ -1,0 +1,115 @@
+"""What can go wrong, and how Eureka's clients have to hear of it: by status, with an empty body."""
+
+from typing import Any
+
+from chassis.problems import Problem
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REASON_HEADER = "X-Discovery-Error"
+
+
+class EurekaProblem(Problem):
+    """A failure below /eureka. Its sentence travels in a header, because the body has to be empty."""
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **extensions: Any) -> None:
+        reason = detail.encode("ascii", "backslashreplace").decode("ascii")
+        super().__init__(detail, headers={REASON_HEADER: "".join(filter(str.isprintable, reason))} | (headers or {}))
+        self.extensions = extensions
+
+
+class Unreadable(EurekaProblem):
+    status = 400
+    code = "unreadable"
+    title = "The request can't be understood"
+
+
+class Incomplete(EurekaProblem):
+    status = 400
+    code = "incomplete-instance"
+    title = "Something is missing in the instance"
+
+
+class NoSuchInstance(EurekaProblem):
+    """To a client that renews this means: register again."""
+
+    status = 404
+    code = "no-such-instance"
+    title = "No such instance is registered"
+
+
+class NoSuchPath(EurekaProblem):
+    status = 404
+    code = "no-such-path"
+    title = "There is nothing here"
+
+
+class NoSuchMethod(EurekaProblem):
+    status = 405
+    code = "method-not-allowed"
+    title = "This can't be done here"
+
+
+class NotAcceptable(EurekaProblem):
+    status = 406
+    code = "not-acceptable"
+    title = "Only XML and JSON are spoken here"
+
+
+class UnsupportedMediaType(EurekaProblem):
+    status = 415
+    code = "unsupported-media-type"
+    title = "Only XML and JSON are read here"
+
+
+# RFC 9110 §11.6.1: a 401 names the scheme that would have been accepted; a 403 may.
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="discovery-server", charset="UTF-8"'}
+
+
+class CredentialNeeded(EurekaProblem):
+    status = 401
+    code = "credential-needed"
+    title = "A registered credential is needed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers=_CHALLENGE)
+
+
+class NotYourName(EurekaProblem):
+    status = 403
+    code = "not-your-name"
+    title = "This name belongs to somebody else"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers=_CHALLENGE)
+
+
+class EmptyErrors:
+    """Pure ASGI: takes the body off every error below /eureka, whoever made it.
+
+    Eureka's Java clients read an error's JSON body as an instance and fail on anything else
+    (spring-cloud-netflix#4220: a peer that never registers again). A 409 is the exception: its body is an instance.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/eureka"):
+            await self._app(scope, receive, send)
+            return
+        emptied = False
+
+        async def send_without_body(message: Message) -> None:
+            nonlocal emptied
+            if message["type"] == "http.response.start" and message["status"] >= 400 and message["status"] != 409:
+                emptied = True
+                headers = MutableHeaders(raw=list(message["headers"]))
+                del headers["content-type"]
+                headers["content-length"] = "0"
+                message = {**message, "headers": headers.raw}
+            elif emptied:
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(scope, receive, send_without_body)

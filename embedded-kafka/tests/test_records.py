@@ -1,0 +1,149 @@
+"""Batches: checked as Kafka checks them, and the checksum against its definition."""
+
+import random
+import struct
+
+import pytest
+from support.batches import batch
+
+from embedded_kafka.errors import ErrorCode, KafkaError
+from embedded_kafka.records import check_produced, crc32c, first_at_or_after, is_intact, read_header
+
+GZIP = 1
+
+
+def crc32c_bit_by_bit(data: bytes) -> int:
+    checksum = 0xFFFFFFFF
+    for byte in data:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = (checksum >> 1) ^ (0x82F63B78 if checksum & 1 else 0)
+    return checksum ^ 0xFFFFFFFF
+
+
+def refusal(records: bytes | None, *, max_bytes: int = 2**20, zstd_allowed: bool = True) -> ErrorCode:
+    with pytest.raises(KafkaError) as caught:
+        check_produced(records, max_bytes=max_bytes, zstd_allowed=zstd_allowed)
+    return caught.value.code
+
+
+class TestCrc32c:
+    def test_the_check_value_of_the_standard_comes_out(self) -> None:
+        assert crc32c(b"123456789") == 0xE3069283
+
+    @pytest.mark.parametrize("size", [0, 1, 3, 4, 35, 36, 37, 67, 68, 130, 255, 256, 507, 1000, 4096, 7000, 13600])
+    def test_it_equals_the_definition_around_every_step_of_the_fold(self, size: int) -> None:
+        data = random.Random(size).randbytes(size)
+
+        assert crc32c(data) == crc32c_bit_by_bit(data)
+        assert crc32c(memoryview(data)) == crc32c_bit_by_bit(data)
+
+    @pytest.mark.parametrize("size", [25398, 50793, 50794, 50795, 50800, 101588, 120000])
+    def test_it_equals_the_definition_where_a_long_message_is_taken_in_pieces(self, size: int) -> None:
+        data = random.Random(size).randbytes(size)
+
+        assert crc32c(data) == crc32c_bit_by_bit(data)
+
+
+class TestIsIntact:
+    def test_every_single_flipped_bit_after_the_checksum_is_found(self) -> None:
+        good = batch(b"value" * 10)
+
+        for position in range(21, len(good)):
+            bad = bytearray(good)
+            bad[position] ^= 1 << position % 8
+            assert not is_intact(bad, read_header(bad)), position
+
+    def test_the_offset_and_the_leader_epoch_are_free_to_be_patched(self) -> None:
+        patched = bytearray(batch(b"value"))
+        struct.pack_into(">q", patched, 0, 12345)
+        struct.pack_into(">i", patched, 12, 7)
+
+        assert is_intact(patched, read_header(patched))
+
+
+class TestCheckProduced:
+    def test_a_batch_as_a_client_makes_it_is_taken(self) -> None:
+        header = check_produced(batch(b"a", b"b", b"c"), max_bytes=1000, zstd_allowed=False)
+
+        assert (header.record_count, header.next_offset, header.codec) == (3, 3, "none")
+
+    def test_what_is_no_batch_is_refused(self) -> None:
+        assert refusal(None) is ErrorCode.INVALID_RECORD
+        assert refusal(b"") is ErrorCode.INVALID_RECORD
+        assert refusal(batch(b"a")[:60]) is ErrorCode.INVALID_RECORD
+
+    def test_a_batch_that_is_cut_off_is_corrupt(self) -> None:
+        assert refusal(batch(b"a")[:-1]) is ErrorCode.CORRUPT_MESSAGE
+
+    def test_two_batches_at_once_are_refused(self) -> None:
+        assert refusal(batch(b"a") + batch(b"b")) is ErrorCode.INVALID_RECORD
+
+    def test_an_older_format_is_refused(self) -> None:
+        old = bytearray(batch(b"a"))
+        old[16] = 1
+
+        assert refusal(bytes(old)) is ErrorCode.INVALID_RECORD
+
+    def test_a_changed_byte_is_corrupt(self) -> None:
+        bad = bytearray(batch(b"value"))
+        bad[-2] ^= 1
+
+        assert refusal(bytes(bad)) is ErrorCode.CORRUPT_MESSAGE
+
+    def test_a_batch_over_the_limit_is_too_large(self) -> None:
+        assert refusal(batch(b"x" * 100), max_bytes=100) is ErrorCode.MESSAGE_TOO_LARGE
+
+    @pytest.mark.parametrize(
+        ("attributes", "code"),
+        [
+            (0x20, ErrorCode.INVALID_RECORD),
+            (0x08, ErrorCode.INVALID_RECORD),
+            (0x10, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+        ],
+        ids=["control", "log append time", "transactional"],
+    )
+    def test_attributes_that_are_not_a_plain_producers_are_refused(self, attributes: int, code: ErrorCode) -> None:
+        records = bytearray(batch(b"a"))
+        struct.pack_into(">h", records, 21, attributes)
+        struct.pack_into(">I", records, 17, crc32c(records[21:]))
+
+        assert refusal(bytes(records)) is code
+
+    def test_zstd_needs_a_client_that_says_it_knows_it(self) -> None:
+        records = bytearray(batch(b"a"))
+        struct.pack_into(">h", records, 21, 4)
+        struct.pack_into(">I", records, 17, crc32c(records[21:]))
+
+        assert refusal(bytes(records), zstd_allowed=False) is ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+        assert check_produced(records, max_bytes=1000, zstd_allowed=True).codec == "zstd"
+
+    def test_a_count_of_records_that_the_offsets_contradict_is_refused(self) -> None:
+        records = bytearray(batch(b"a", b"b"))
+        struct.pack_into(">i", records, 57, 3)
+        struct.pack_into(">I", records, 17, crc32c(records[21:]))
+
+        assert refusal(bytes(records)) is ErrorCode.INVALID_RECORD
+
+
+class TestFirstAtOrAfter:
+    @pytest.mark.parametrize("codec", [0, GZIP])
+    def test_the_very_record_is_found_inside_a_batch(self, codec: int) -> None:
+        records = batch(b"a", b"b" * 300, b"c", timestamps=(100, 200, 300), codec=codec)
+        header = read_header(records)
+
+        found = [first_at_or_after(records, header, timestamp) for timestamp in (0, 100, 101, 200, 300, 301)]
+
+        assert found == [(0, 100), (0, 100), (1, 200), (1, 200), (2, 300), None]
+
+    def test_a_codec_that_cannot_be_read_gives_the_batch(self) -> None:
+        records = bytearray(batch(b"a", b"b", timestamps=(100, 200)))
+        struct.pack_into(">h", records, 21, 2)
+
+        assert first_at_or_after(records, read_header(records), 150) == (0, 100)
+
+    def test_a_body_that_is_no_records_gives_the_batch(self) -> None:
+        records = bytearray(batch(b"a", b"b", timestamps=(100, 200)))
+        records[61:] = b"\xff" * len(records[61:])
+
+        assert first_at_or_after(records, read_header(records), 150) == (0, 100)

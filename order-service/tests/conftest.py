@@ -1,0 +1,18 @@
+"""The service as its tests see it."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from chassis.testing.infra import Infra
+from chassis.testing.service import ServiceUnderTest, service_under_test
+from order_service.app import create_app
+from order_service.settings import Settings
+
+TOPICS = ("order-events", "inventory-events", "payment-events")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(infra: Infra) -> AsyncIterator[ServiceUnderTest[Settings]]:
+    async with service_under_test(create_app, Settings, infra, topics=TOPICS, deadline_poll_seconds=0.05) as service:
+        yield service
