@@ -132,10 +132,12 @@ async def preload(
 async def get_locked(session: AsyncSession, entity: type[EntityT], id_: Any) -> EntityT | None:
     """The entity with this primary key, locked until the transaction ends, or None."""
     if (entity, id_) in _asked(session):
-        key = inspect(entity).identity_key_from_primary_key((id_,))
+        mapper = inspect(entity)
+        key = mapper.identity_key_from_primary_key((id_,))
+        # What was added in this transaction and is not flushed yet is not in the map.
+        added = (new for new in session.new if isinstance(new, entity))
         known = session.identity_map.get(key)
-        # What was added in this transaction and is not flushed yet has no identity.
-        return known or next((new for new in session.new if isinstance(new, entity) and new.id == id_), None)  # type: ignore[attr-defined]
+        return known or next((new for new in added if mapper.identity_key_from_instance(new) == key), None)
     return await session.get(entity, id_, with_for_update=True, populate_existing=True)
 
 

@@ -57,22 +57,58 @@ class LocalPostgres:
         self._durable = durable
         self._die_with_parent = die_with_parent
         self._process: subprocess.Popen[bytes] | None = None
+        self._told_before = 0  # where in the log the last start began
 
     def start(self) -> None:
         """Return once it takes connections. Raises OSError with the reason in a sentence."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            self.begin()
+            try:
+                return self.wait_until_ready()
+            except _StillInMemory:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start it without waiting, except for its files to be made on the first start. Raises OSError as `start`."""
         if (running := self.pid()) is not None:
             raise OSError(f"PostgreSQL runs in {self.data_dir} already (pid {running}).")
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        installation = find_installation()
-        runner = runner_for(installation, self.data_dir)
+        runner = runner_for(find_installation(), self.data_dir)
         if not (self.data_dir / "PG_VERSION").is_file():
             self._make_cluster(runner)
         # A stale one that names a process id now used by a stranger would keep the server from starting.
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
         self.port = self.port or _free_port()
+        self._process = self._launch(runner)
+        return self._process
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections."""
+        # pidfile.h: the eighth line is the status, `ready` padded with blanks.
+        try:
+            lines = (self.data_dir / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
+    def wait_until_ready(self) -> None:
+        """After `begin`. Raises OSError with the last lines of its log in one sentence."""
         deadline = time.monotonic() + _START_SECONDS
-        while not self._try_to_start(runner, deadline):
-            time.sleep(0.1)
+        assert self._process is not None
+        while not self.is_ready():
+            if self._process.poll() is not None:
+                told = self._told_since_start()
+                # After a kill -9 of the server alone, its last children may hold its shared memory for a moment.
+                failure = _StillInMemory if "pre-existing shared memory block" in told else OSError
+                raise failure(f"PostgreSQL does not start: {told}")
+            if time.monotonic() > deadline:
+                self._process.kill()
+                self._process.wait()
+                raise OSError(f"PostgreSQL was not ready within {_START_SECONDS:.0f} s: {self._told_since_start()}")
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """End the server, whoever started it: by a fast shutdown, which rolls open transactions back."""
@@ -154,7 +190,7 @@ class LocalPostgres:
             raise OSError(f"PostgreSQL can't make its files in {self.data_dir}: {last_lines(made.stderr)}")
         unfinished.rename(place)
 
-    def _try_to_start(self, runner: Runner, deadline: float) -> bool:
+    def _launch(self, runner: Runner) -> subprocess.Popen[bytes]:
         settings = {**_SERVER_SETTINGS, **({} if self._durable else _NOT_DURABLE), "port": str(self.port)}
         if runner.installation.major >= 18:
             settings["io_method"] = "sync"  # saves three worker processes
@@ -162,8 +198,8 @@ class LocalPostgres:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self.log_file.open("ab") as log:
-            told_before = log.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - the programs of this PostgreSQL
+            self._told_before = log.tell()
+            return subprocess.Popen(  # noqa: S603 - the programs of this PostgreSQL
                 runner.command(command, signal.SIGINT if self._die_with_parent else None),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -171,33 +207,10 @@ class LocalPostgres:
                 cwd="/",
                 start_new_session=True,  # a Ctrl-C in the terminal is not for it
             )
-        while self._process.poll() is None:
-            if self._is_ready():
-                return True
-            if time.monotonic() > deadline:
-                self._process.kill()
-                self._process.wait()
-                raise OSError(
-                    f"PostgreSQL was not ready within {_START_SECONDS:.0f} s: {self._told_since(told_before)}"
-                )
-            time.sleep(0.005)
-        told = self._told_since(told_before)
-        # Right after a kill -9 of the server, its last children may still hold its shared memory for a moment.
-        if "pre-existing shared memory block" in told and time.monotonic() < deadline:
-            return False
-        raise OSError(f"PostgreSQL does not start: {told}")
 
-    def _is_ready(self) -> bool:
-        # pidfile.h: the eighth line is the status, `ready` padded with blanks.
-        try:
-            lines = (self.data_dir / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
-
-    def _told_since(self, position: int) -> str:
+    def _told_since_start(self) -> str:
         with self.log_file.open("rb") as log:
-            log.seek(position)
+            log.seek(self._told_before)
             return last_lines(log.read().decode(errors="replace"))
 
     def _has_ended(self, pid: int, patience_seconds: float) -> bool:
@@ -207,6 +220,10 @@ class LocalPostgres:
                 return False
             time.sleep(0.01)
         return True
+
+
+class _StillInMemory(OSError):
+    """Children of a server that was killed have not ended yet."""
 
 
 _ENSURE_DATABASE = r"""

@@ -139,6 +139,11 @@ def handling(envelope: Envelope) -> Iterator[None]:
         _handling.reset(token)
 
 
+def handled_event() -> Envelope | None:
+    """The event that is being handled, if any: for what goes on after its transaction, and wants to name its cause."""
+    return _handling.get()
+
+
 def topics_of(event_types: Iterable[type[Event]]) -> list[str]:
     """The topics these events travel on, each once, sorted."""
     return sorted({event_type.topic for event_type in event_types})

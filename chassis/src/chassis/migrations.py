@@ -2,11 +2,11 @@
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 import sqlalchemy as sa
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -40,8 +40,11 @@ def run_environment(metadata: MetaData) -> None:
         context.run_migrations()
 
 
-def create_chassis_tables_1(op: Operations) -> None:
-    """Outbox, inbox and idempotency keys as of chassis 0.1. Later changes come as functions with the next number."""
+def create_chassis_tables_1(op: ModuleType) -> None:
+    """Outbox, inbox and idempotency keys as of chassis 0.1; `op` is alembic's.
+
+    Later changes come as functions with the next number.
+    """
     op.create_table(
         "outbox",
         sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),

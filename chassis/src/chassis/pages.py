@@ -36,7 +36,7 @@ def decode_cursor(cursor: str, convert: Callable[..., RowT]) -> RowT:
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return convert(*values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # UUID(1) is an AttributeError
         raise BadRequest("The cursor is not one of ours: take next_cursor of the page before, as it is.") from error
 
 

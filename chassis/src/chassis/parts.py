@@ -17,7 +17,7 @@ from .outbox import Relay
 from .reactions import Reactions
 from .reader import Reader
 from .revocations import RevocationListener
-from .security import KeySet, Security, parse_keys
+from .security import FetchKeys, KeySet, Security, parse_keys
 from .settings import ServiceSettings
 from .supervisor import Supervisor
 
@@ -29,10 +29,18 @@ _FLUSH_SECONDS = 2.0
 class Parts:
     """The parts, made but not started; `lifespan` starts and stops them in their order.
 
-    `package` has the migrations, `says` are the events that it publishes.
+    `package` has the migrations, `says` are the events that it publishes; `fetch_keys` takes the place of
+    `settings.jwks_url` for the service that signs the tokens itself.
     """
 
-    def __init__(self, settings: ServiceSettings, *, package: str, says: Iterable[type[Event]]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        package: str,
+        says: Iterable[type[Event]],
+        fetch_keys: FetchKeys | None = None,
+    ) -> None:
         self._settings = settings
         self._package = package
         self._topics = topics_of(says)
@@ -42,9 +50,13 @@ class Parts:
         self.supervisor = Supervisor()
         self.registry = Registry(settings) if settings.discovery_url else None
         self.security = Security(
-            KeySet(self._fetch_keys), issuer=settings.token_issuer, audience=settings.token_audience
+            # Own keys cost nothing to look up again.
+            KeySet(fetch_keys, cool_down_seconds=0) if fetch_keys else KeySet(self._fetch_keys),
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
         )
         self.relay = Relay(self.database, self.kafka)
+        self._preparations: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self.health.ready_while("database", self.database.check)
         self.health.live_while("tasks", self._check_tasks)
@@ -55,6 +67,10 @@ class Parts:
         self.run("reader", reader.run)
         return reader
 
+    def prepare(self, preparation: Callable[[], Awaitable[None]]) -> None:
+        """Something to be done once the schema is up to date and before anything is served."""
+        self._preparations.append(preparation)
+
     def run(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
         """A supervised task, from when the service starts until it stops."""
         self._tasks.append((name, task))
@@ -64,6 +80,8 @@ class Parts:
         """FastAPI's lifespan: migrate, then start what runs beside HTTP; at the end stop it, the relay last."""
         app.state.database = self.database
         await self.database.migrate(self._package)
+        for preparation in self._preparations:
+            await preparation()
         if self.registry is not None:
             self.supervisor.start("discovery", self.registry.run)
         if self._settings.kafka_bootstrap:

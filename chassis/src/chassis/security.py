@@ -24,6 +24,7 @@ FetchKeys = Callable[[], Awaitable[dict[str, Any]]]
 _ALGORITHM = "RS256"  # the only one, whatever a token's header says (RFC 8725 §3.1)
 _TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 _REFETCH_COOL_DOWN_SECONDS = 5.0
+_STALE_SECONDS = 30.0  # below the time that a new key is published before it signs
 _CACHED_TOKENS = 10_000
 
 
@@ -44,19 +45,27 @@ class Caller:
 class KeySet:
     """The token signer's public keys: fetched when a new key id shows up, kept while the signer is away (A2)."""
 
-    def __init__(self, fetch: FetchKeys) -> None:
+    def __init__(self, fetch: FetchKeys, *, cool_down_seconds: float = _REFETCH_COOL_DOWN_SECONDS) -> None:
         self._fetch = fetch
+        self._cool_down_seconds = cool_down_seconds
         self._keys: dict[str, dict[str, Any]] = {}
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
+        self._looking_again: asyncio.Task[None] | None = None
 
     async def get(self, key_id: str) -> dict[str, Any] | None:
         """The JWK with this id, or None. A flood of unknown ids leads to one fetch per cool-down."""
         if key_id not in self._keys:
-            async with self._lock:
-                if key_id not in self._keys and time.monotonic() - self._asked_at > _REFETCH_COOL_DOWN_SECONDS:
-                    await self._refresh()
+            await self._look_again(self._cool_down_seconds)
+        elif time.monotonic() - self._asked_at > _STALE_SECONDS and not self._lock.locked():
+            # Beside the request that noticed it: a key that is published ahead is here before it is needed.
+            self._looking_again = asyncio.create_task(self._look_again(_STALE_SECONDS))
         return self._keys.get(key_id)
+
+    async def _look_again(self, after_seconds: float) -> None:
+        async with self._lock:
+            if time.monotonic() - self._asked_at > after_seconds:
+                await self._refresh()
 
     async def _refresh(self) -> None:
         try:
@@ -64,7 +73,7 @@ class KeySet:
         except Exception as error:  # any failure to fetch: what is known stays good
             logger.warning("the key set can't be fetched: %s: %s", type(error).__name__, error)
             # An empty key set is asked for again soon: nothing can be verified without it.
-            self._asked_at = time.monotonic() - (0 if self._keys else _REFETCH_COOL_DOWN_SECONDS - 0.2)
+            self._asked_at = time.monotonic() - (0 if self._keys else self._cool_down_seconds - 0.2)
             return
         self._asked_at = time.monotonic()
         self._keys = {
@@ -80,12 +89,25 @@ class RevokedSessions:
     def __init__(self, keep_seconds: float = 3600.0) -> None:
         self.keep_seconds = keep_seconds
         self._until: dict[str, float] = {}
+        self._added = asyncio.Event()
 
     def add(self, session_id: str) -> None:
         now = time.time()
         if len(self._until) > 1000:
             self._until = {known: until for known, until in self._until.items() if until > now}
         self._until[session_id] = now + self.keep_seconds
+        self._added.set()
+        self._added = asyncio.Event()
+
+    async def wait_for(self, session_id: str, timeout_seconds: float) -> bool:
+        """Whether the id is here within this time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while session_id not in self:
+                    await self._added.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._until

@@ -1,14 +1,14 @@
 """What every HTTP service does alike: problems, request ids, trace context, body limit, metrics, /actuator/*."""
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_fastapi_instrumentator import Instrumentator
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,10 +26,25 @@ logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 
 
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("a text can't have the character NUL in it")  # PostgreSQL keeps any other one
+    return value
+
+
+# A text from a query or a path; in a Body every text is checked.
+PlainText = Annotated[str, AfterValidator(_without_nul)]
+
+
 class Body(BaseModel):
     """A JSON body that is asked for: an unknown field in it is an error, not a surprise later."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_texts(cls, value: Any) -> Any:
+        return _without_nul(value)
 
 
 def add_service_defaults(

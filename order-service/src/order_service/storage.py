@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.columns import Name
 from chassis.database import get_locked, preload
 from chassis.tables import NAMING
 from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, MetaData, String, Table, Uuid, select
@@ -34,23 +35,6 @@ class Lines(TypeDecorator[Sequence[OrderLine]]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[OrderLine]:
         return [OrderLine(UUID(line["product_id"]), line["quantity"], line["unit_price"]) for line in value]
-
-
-class Name(TypeDecorator[Any]):
-    """A StrEnum as text; the database does not know the list, so that a new value needs no migration."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, names: type[OrderStatus | CancelReason]) -> None:
-        super().__init__()
-        self.names = names
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else self.names(value)
 
 
 orders = Table(

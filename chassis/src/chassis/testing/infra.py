@@ -30,8 +30,8 @@ import pytest_asyncio
 from chassis.launcher import launch_command
 from chassis.local_postgres import LocalPostgres
 
-_POSTGRES_IMAGE = "postgres:18"
-_KAFKA_IMAGE = "apache/kafka:4.1.0"
+_POSTGRES_IMAGE = "postgres:17"
+_KAFKA_IMAGE = "apache/kafka:4.1.2"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 

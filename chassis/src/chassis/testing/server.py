@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,10 +19,12 @@ def free_socket() -> socket.socket:
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, listener: socket.socket | None = None) -> AsyncIterator[str]:
+async def running(app: ASGIApp, listener: socket.socket | None = None, **uvicorn_options: Any) -> AsyncIterator[str]:
     """Serve the app, lifespan included, and give its base URL. Raises RuntimeError if it does not start."""
     listener = listener or free_socket()
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2, **uvicorn_options
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

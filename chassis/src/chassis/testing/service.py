@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from chassis.settings import ServiceSettings
 
@@ -43,7 +44,7 @@ async def service_under_test(
     topics = list(topics)
     async with fresh_database(infra) as database_url, published_keys() as tokens:
         known = settings_type(
-            database_url=database_url,
+            database_url=SecretStr(database_url),
             kafka_bootstrap=infra.kafka_bootstrap,
             jwks_url=tokens.jwks_url,
             **settings,

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from chassis.ids import uuid7
 from chassis.settings import ServiceSettings
+
 from .server import running
 
 
