@@ -1,0 +1,180 @@
+"""What every service does alike over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from support.demo import DemoSettings, NotToday
+
+from chassis.health import Health
+from chassis.security import KeySet, Security
+from chassis.testing.server import running
+from chassis.testing.tokens import TokenMaker, published_keys
+from chassis.web import Body, add_service_defaults
+
+
+class Greeting(Body):
+    name: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tokens() -> AsyncIterator[TokenMaker]:
+    async with published_keys() as maker:
+        yield maker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def health() -> Health:
+    return Health()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def client(tokens: TokenMaker, health: Health) -> AsyncIterator[httpx.AsyncClient]:
+    settings = DemoSettings(max_body_bytes=1000)
+    app = FastAPI()
+
+    async def fetch() -> dict[str, object]:
+        return tokens.jwks()
+
+    security = Security(KeySet(fetch), issuer=settings.token_issuer, audience=settings.token_audience)
+    add_service_defaults(app, settings, health=health, security=security)
+
+    @app.post("/greetings")
+    async def greet(body: Greeting) -> Greeting:
+        return body
+
+    @app.get("/fails")
+    async def fail() -> None:
+        raise RuntimeError("the password is hunter2")
+
+    @app.get("/refuses")
+    async def refuse() -> None:
+        raise NotToday("Come back tomorrow.", headers={"Retry-After": "86400"}, opens_at="tomorrow")
+
+    @app.get("/teapot")
+    async def teapot() -> None:
+        raise HTTPException(418, "short and stout")
+
+    async with running(app) as url, httpx.AsyncClient(base_url=url) as client:
+        yield client
+
+
+async def test_a_problem_has_its_type_its_sentence_and_its_extensions(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/refuses")
+
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "86400"
+    assert answer.json() == {
+        "type": "https://flotilla.example/problems/not-today",
+        "title": "Not today",
+        "status": 409,
+        "detail": "Come back tomorrow.",
+        "instance": "/refuses",
+        "opens_at": "tomorrow",
+    }
+
+
+async def test_an_unexpected_failure_tells_nothing_of_the_inside(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/fails")
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "hunter2" not in answer.text
+
+
+async def test_other_http_errors_are_problems_too(client: httpx.AsyncClient) -> None:
+    for path, status in (("/teapot", 418), ("/nowhere", 404)):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["type"]) == (status, "about:blank")
+    answer = await client.delete("/greetings")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_each_mistake_in_a_body_is_pointed_at(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/greetings", json={"nmae": "Ada"})
+
+    assert answer.status_code == 422
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/name", "/nmae"}
+
+
+async def test_a_body_that_is_no_json_is_a_400(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/greetings", content=b"{", headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+
+
+async def test_a_body_over_the_limit_is_refused_announced_or_not(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 100
+
+    announced = await client.post("/greetings", content=b"x" * 2000)
+    in_chunks = await client.post("/greetings", content=chunks())
+
+    assert announced.status_code == in_chunks.status_code == 413
+    assert announced.headers["content-type"] == in_chunks.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_request_keeps_its_id(client: httpx.AsyncClient) -> None:
+    given = await client.get("/teapot", headers={"X-Request-Id": "abc"})
+    made = await client.get("/teapot")
+
+    assert given.headers["x-request-id"] == "abc"
+    assert len(made.headers["x-request-id"]) == 36
+
+
+class TestActuator:
+    async def test_a_failing_check_makes_readiness_say_so_and_liveness_not(
+        self, client: httpx.AsyncClient, health: Health
+    ) -> None:
+        wrong: list[str] = []
+
+        async def check() -> str | None:
+            return wrong[0] if wrong else None
+
+        health.ready_while("pantry", check)
+        assert (await client.get("/actuator/health/readiness")).json()["status"] == "UP"
+        wrong.append("no flour")
+
+        readiness = await client.get("/actuator/health/readiness")
+
+        assert readiness.status_code == 503
+        assert readiness.json()["components"]["pantry"]["details"]["error"] == "no flour"
+        assert (await client.get("/actuator/health/liveness")).status_code == 200
+        assert (await client.get("/actuator/health")).status_code == 503
+
+    async def test_metrics_are_there_in_both_formats(self, client: httpx.AsyncClient) -> None:
+        await client.get("/teapot")
+
+        text = await client.get("/actuator/prometheus")
+        openmetrics = await client.get(
+            "/actuator/prometheus", headers={"Accept": "application/openmetrics-text;version=1.0.0"}
+        )
+
+        assert "http_requests_total" in text.text
+        assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+        assert openmetrics.text.endswith("# EOF\n")
+
+    async def test_the_inside_is_for_admins(self, client: httpx.AsyncClient, tokens: TokenMaker) -> None:
+        for method, path in (("GET", "env"), ("GET", "loggers"), ("POST", "loggers/root"), ("POST", "refresh")):
+            url = f"/actuator/{path}"
+            assert (await client.request(method, url, json={})).status_code == 401
+            assert (await client.request(method, url, json={}, headers=tokens.customer())).status_code == 403
+
+        shown = (await client.get("/actuator/env", headers=tokens.admin())).json()
+
+        assert shown["SERVICE_PASSWORD"] == "******"
+        assert shown["MAX_BODY_BYTES"] == 1000
+
+    async def test_an_admin_changes_a_log_level(self, client: httpx.AsyncClient, tokens: TokenMaker) -> None:
+        url = "/actuator/loggers/demo.part"
+
+        changed = await client.post(url, json={"configuredLevel": "debug"}, headers=tokens.admin())
+        refused = await client.post(url, json={"configuredLevel": "loud"}, headers=tokens.admin())
+
+        assert (changed.status_code, refused.status_code) == (204, 400)
+        shown = (await client.get("/actuator/loggers", headers=tokens.admin())).json()
+        assert shown["loggers"]["demo.part"]["effectiveLevel"] == "DEBUG"
