@@ -22,17 +22,13 @@ RUN python -m venv --without-pip /opt/flotilla \
 COPY chassis chassis
 RUN cd chassis && ../tools/bin/python -m hatchling build -t wheel -d /build/wheels
 
-# The service: its wheel, what it needs beyond the chassis, and its migrations beside its code.
+# The service, and what it needs beyond the chassis.
 ARG SERVICE
 COPY ${SERVICE} ${SERVICE}
 RUN test -n "$SERVICE" || { echo "say which one: --build-arg SERVICE=order-service" >&2; exit 1; }; \
     cd "$SERVICE" && ../tools/bin/python -m hatchling build -t wheel -d /build/wheels && cd .. \
  && tools/bin/uv pip install --quiet --python /opt/flotilla/bin/python --compile-bytecode \
-      --constraint requirements.lock wheels/*.whl \
- && package=$(printf %s "$SERVICE" | tr - _) \
- && if [ -d "$SERVICE/migrations" ]; then \
-      cp -r "$SERVICE/migrations" "$(/opt/flotilla/bin/python -c "import $package as p; print(p.__path__[0])")/migrations"; \
-    fi
+      --constraint requirements.lock wheels/*.whl
 
 
 FROM python:3.13-slim
