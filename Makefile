@@ -17,7 +17,8 @@ define find_python
 	  echo "Flotilla needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3 ...'." >&2; exit 1; fi
 endef
 
-.PHONY: help setup up demo down status clean logs env test check lint types contracts generate lock $(FOLDERS:%=test-%) $(FOLDERS:%=check-%)
+.PHONY: help setup up demo down status clean logs env test check lint types imports contracts generate generated lock \
+  test-alerts $(FOLDERS:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,14 +61,32 @@ clean: ## stop the fleet and forget its data
 test: setup ## every folder's tests, one after the other
 	@set -e; for folder in $(FOLDERS); do echo "== $$folder"; $(MAKE) --no-print-directory -C $$folder test; done
 
-check: setup lint types contracts ## everything CI checks besides the tests
-	@set -e; for folder in $(FOLDERS); do echo "== $$folder"; $(MAKE) --no-print-directory -C $$folder check-imports; done
+check: setup lint types imports generated contracts ## everything CI checks besides the tests
 
 lint: setup ## ruff, on the whole tree
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: setup ## mypy --strict, folder by folder
 	@set -e; for folder in $(FOLDERS); do echo "== mypy $$folder"; $(MAKE) --no-print-directory -C $$folder types; done
+	@$(BIN)/mypy --strict observability/generate.py
+
+imports: setup ## import-linter: imports go down only
+	@set -e; for folder in $(FOLDERS); do $(MAKE) --no-print-directory -C $$folder check-imports; done
+
+contracts: setup ## what services say against what others hear
+	@$(BIN)/python -m fleet.contracts
+
+generate: setup ## make anew what is generated: event schemas, AsyncAPI, dashboards
+	@set -e; for service in $(SERVICES); do $(BIN)/python -m chassis.contracts $${service//-/_} $$service; done
+	@$(BIN)/python -m fleet.asyncapi
+	@$(BIN)/python observability/generate.py
+
+generated: setup # nothing that is generated is stale
+	@$(BIN)/python -m fleet.asyncapi --check
+	@$(BIN)/python observability/generate.py --check
+
+test-alerts: setup ## Prometheus' rules and Alertmanager's routes, with promtool and amtool
+	@observability/test-alerts
 
 $(FOLDERS:%=test-%): test-%: setup
 	@$(MAKE) --no-print-directory -C $* test
