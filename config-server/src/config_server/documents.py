@@ -7,7 +7,9 @@ Scalar = str | int | float | bool
 
 # A file, or what aliases make of it, beyond these is refused: it is a mistake or an attack, and it costs memory.
 LARGEST_FILE_BYTES = 1_048_576
-MOST_KEYS = 50_000
+MOST_VALUES = 50_000
+MOST_STEPS = 4 * MOST_VALUES
+MOST_CHARACTERS = 4 * LARGEST_FILE_BYTES
 DEEPEST_NESTING = 50  # SnakeYAML's own limit
 
 
@@ -35,6 +37,7 @@ class Document:
     """One document of a file: `a.b[0].c` to its value, in the order of the file."""
 
     values: Mapping[str, Value]
+    characters: int  # of all keys and values
 
     def texts(self, *path: str) -> list[str]:
         """What is set under a key, as a list: its own value split at commas, or its elements `[0]`, `[1]`, ...
@@ -42,14 +45,48 @@ class Document:
         `path` is the key's parts in kebab-case; as Spring's relaxed names have it, `onProfile` is `on-profile`.
         """
         wanted = ".".join(_relaxed(part) for part in path)
+        initial = wanted[0]
         found: list[str] = []
         for key, value in self.values.items():
+            if key[:1] not in (initial, initial.upper()):  # nearly all keys; the rest of this is slow
+                continue
             name, bracket, _ = key.partition("[")
             if _relaxed(name) != wanted:
                 continue
             text = _java_text(value.value)
             found += [text] if bracket else [part.strip() for part in text.split(",")]
         return [text for text in found if text]
+
+
+class DocumentBuilder:
+    """Gathers a document's values, and refuses more of them than a file can honestly hold."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Value] = {}
+        self._steps = 0
+        self._characters = 0
+
+    def visit(self, line: int, column: int) -> None:
+        """Count a step on the way to the values: aliases can make many of them, and no value. Raises FileUnreadable."""
+        self._steps += 1
+        if self._steps > MOST_STEPS or len(self._values) > MOST_VALUES:
+            raise FileUnreadable(f"it expands to more than {MOST_VALUES} values", line=line, column=column)
+
+    def put(self, key: str, value: Value) -> None:
+        """Set a value; one that was set before keeps its place. Raises FileUnreadable."""
+        self._values[key] = value
+        self.visit(value.line, value.column)
+        self._characters += len(key) + (len(value.value) if isinstance(value.value, str) else 8)
+        if self._characters > MOST_CHARACTERS:
+            raise FileUnreadable(
+                f"it expands to more than {MOST_CHARACTERS} characters", line=value.line, column=value.column
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def document(self) -> Document:
+        return Document(self._values, self._characters)
 
 
 def _relaxed(name: str) -> str:

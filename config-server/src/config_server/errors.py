@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from .media_types import V1, V2, wanted_media_type
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +74,9 @@ def error_document(scope: Any, status: int, reason: str, headers: dict[str, str]
         document["message"] = reason
     # A header is Latin-1 without line breaks (RFC 9110 §5.5).
     printable = "".join(character if " " <= character <= "~" else "?" for character in reason)
-    return JSONResponse(document, status, headers={**(headers or {}), "X-Config-Reason": printable[:500]})
+    all_headers = {**(headers or {}), "X-Config-Reason": printable[:500]}
+    accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+    return JSONResponse(document, status, all_headers, media_type=wanted_media_type(accept) or V1)
 
 
 def raw_path(scope: Any) -> str:
@@ -83,8 +87,8 @@ def raw_path(scope: Any) -> str:
 
 async def _render_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    if error.status >= 500:
-        logger.error("%s: %s", error.title, error.detail)
+    if isinstance(error, NotAcceptable):
+        return Response(status_code=error.status, headers={"Accept": f"{V2}, {V1}", "X-Config-Reason": error.detail})
     return error_document(request.scope, error.status, error.detail, error.headers)
 
 

@@ -67,7 +67,9 @@ def search_locations(
         for profile in profiles:
             for application in applications:
                 location = (
-                    pattern.replace("{application}", application).replace("{profile}", profile).replace("{label}", label)
+                    pattern.replace("{application}", application)
+                    .replace("{profile}", profile)
+                    .replace("{label}", label)
                 )
                 found[f"{location.strip('/')}/".removeprefix("/")] = None
     return list(found)
@@ -83,5 +85,6 @@ def _paths(location: str, name: str) -> Iterator[str]:
 
 def _once(candidates: Iterator[Candidate]) -> list[Candidate]:
     """A file that comes up twice counts where it is stronger."""
-    last = {candidate.path: index for index, candidate in enumerate(listed := list(candidates))}
+    listed = list(candidates)
+    last = {candidate.path: index for index, candidate in enumerate(listed)}
     return [candidate for index, candidate in enumerate(listed) if last[candidate.path] == index]

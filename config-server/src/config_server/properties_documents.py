@@ -4,7 +4,7 @@ import re
 import xml.parsers.expat
 from collections.abc import Iterator
 
-from .documents import MOST_KEYS, Document, FileUnreadable, Value
+from .documents import Document, DocumentBuilder, FileUnreadable, Value
 
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n", "f": "\f"}
 _BLANKS = " \t\f"
@@ -28,8 +28,8 @@ class _PropertiesReader:
         self._escaped = False
 
     def documents(self) -> list[Document]:
-        done: list[dict[str, Value]] = []
-        current: dict[str, Value] = {}
+        done: list[DocumentBuilder] = []
+        current = DocumentBuilder()
         comment_before = ""
         while self._read():
             if self._character in ("#", "!") and not self._escaped:
@@ -37,7 +37,7 @@ class _PropertiesReader:
                 if prefix != comment_before and self._is_separator():
                     if current:
                         done.append(current)
-                    current = {}
+                    current = DocumentBuilder()
                 else:
                     # A separator with a comment directly under it was a comment, too.
                     if not current and done:
@@ -49,7 +49,7 @@ class _PropertiesReader:
                 self._read_entry(current)
         if current:
             done.append(current)
-        return [Document(values) for values in done]
+        return [builder.document() for builder in done]
 
     def _is_separator(self) -> bool:
         at_margin = self._column == 0
@@ -60,26 +60,21 @@ class _PropertiesReader:
         self._skip_line()
         return True
 
-    def _read_entry(self, into: dict[str, Value]) -> None:
+    def _read_entry(self, into: DocumentBuilder) -> None:
         key = self._read_key().strip()
         if not key.endswith("[]"):
-            self._keep(into, key, self._read_value(until_comma=False))
+            value = self._read_value(until_comma=False)
+            if key:
+                into.put(_joined_surrogates(key), value)
             return
         index = 0
         while True:
-            self._keep(into, f"{key[:-2]}[{index}]", self._read_value(until_comma=True))
+            into.put(f"{_joined_surrogates(key[:-2])}[{index}]", self._read_value(until_comma=True))
             index += 1
             if not self._at_end_of_line():
                 self._read()
             if self._at_end_of_line():
                 return
-
-    def _keep(self, into: dict[str, Value], key: str, value: Value) -> None:
-        if not key:
-            return
-        into[_joined_surrogates(key)] = value
-        if len(into) > MOST_KEYS:
-            raise FileUnreadable(f"it has more than {MOST_KEYS} keys", line=value.line, column=value.column)
 
     def _read_key(self) -> str:
         read: list[str] = []
@@ -166,7 +161,7 @@ def _joined_surrogates(text: str) -> str:
 
 def read_xml_properties(data: bytes) -> list[Document]:
     """The one document of an XML properties file (java.util.Properties.loadFromXML). Raises FileUnreadable."""
-    entries: dict[str, Value] = {}
+    entries: dict[str, str] = {}
     stack: list[str] = []
     key: str | None = None
     text: list[str] = []
@@ -183,9 +178,7 @@ def read_xml_properties(data: bytes) -> list[Document]:
 
     def end(_name: str) -> None:
         if stack == ["properties", "entry"] and key is not None:
-            entries[key] = Value("".join(text), 0, 0)
-            if len(entries) > MOST_KEYS:
-                raise FileUnreadable(f"it has more than {MOST_KEYS} keys")
+            entries[key] = "".join(text)
         stack.pop()
 
     def refuse_entity(*_declaration: object) -> None:
@@ -199,7 +192,10 @@ def read_xml_properties(data: bytes) -> list[Document]:
         parser.Parse(data, True)
     except xml.parsers.expat.ExpatError as error:
         raise FileUnreadable(f"it is not XML: {error}", line=error.lineno, column=error.offset + 1) from error
-    return [Document({key: entries[key] for key in _hash_order(list(entries))})] if entries else []
+    builder = DocumentBuilder()
+    for key in _hash_order(list(entries)):
+        builder.put(key, Value(entries[key], 0, 0))  # XML files keep no origins
+    return [builder.document()] if builder else []
 
 
 def _hash_order(keys: list[str]) -> Iterator[str]:

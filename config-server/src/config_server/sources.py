@@ -51,15 +51,16 @@ class GitRepository:
         for name in _references(label):
             try:
                 return str(repository.lookup_reference(name).peel(pygit2.Commit).id)
-            except (KeyError, ValueError):  # not there; not a name a reference can have
+            except (KeyError, ValueError, pygit2.GitError):  # not there; not a name a reference can have; no commit
                 continue
-            except pygit2.GitError as error:
-                self._check_presence(error)
         if _COMMIT_ID.fullmatch(label):
             try:
                 return str(repository[label].peel(pygit2.Commit).id)
             except (KeyError, ValueError, pygit2.GitError):  # none, several, or no commit
                 pass
+        if not (Path(repository.path) / "HEAD").exists():
+            del self._handles.repository
+            raise RepositoryUnusable(f"The Git repository at {self._path} is gone.")
         raise LabelUnknown(label)
 
     def at(self, commit: str) -> "Snapshot":
@@ -81,11 +82,6 @@ class GitRepository:
             self._handles.repository = known
         return known
 
-    def _check_presence(self, error: Exception) -> None:
-        if not self._path.exists():
-            del self._handles.repository
-            raise RepositoryUnusable(f"The Git repository at {self._path} is gone.") from error
-
 
 class Snapshot:
     """The files of one commit."""
@@ -100,6 +96,8 @@ class Snapshot:
             entry = self._tree[path]
         except (KeyError, ValueError):
             return None
+        except pygit2.GitError as error:
+            raise RepositoryUnusable(f"{path} can't be read from the repository: {error}") from error
         return File(path, str(entry.id)) if entry.filemode in _FILES else None
 
     def read(self, file: File, *, largest_bytes: int) -> bytes | None:
@@ -121,7 +119,10 @@ class Snapshot:
         """
         if not any(sign in pattern for sign in "*?"):
             return [pattern]
-        return sorted(self._matching(self._tree, pattern.rstrip("/").split("/"), ""))
+        try:
+            return sorted(self._matching(self._tree, pattern.rstrip("/").split("/"), ""))
+        except pygit2.GitError as error:
+            raise RepositoryUnusable(f"The folders {pattern} can't be read from the repository: {error}") from error
 
     def _matching(self, tree: pygit2.Tree, parts: list[str], above: str) -> Iterator[str]:
         if not parts:
@@ -139,8 +140,7 @@ def _local_path(uri: str) -> Path:
     # `user@host:path` is how ssh is written without a scheme.
     if parts.scheme in ("http", "https", "ssh", "git", "file") or re.match(r"[^/]+@[^/]+:", uri):
         raise RepositoryUnusable(
-            "CONFIG_SERVER_GIT_URI names a repository on another machine, which is not read from here: "
-            "give the path of a clone on this machine."
+            "A Git repository on another machine is not read from here: clone it, and give the path of the clone."
         )
     return Path(uri).expanduser()
 
@@ -150,6 +150,8 @@ def _references(label: str) -> list[str]:
     if label == "HEAD" or label.startswith(("refs/heads/", "refs/tags/", "refs/remotes/")):
         return [label]
     names = [f"refs/heads/{label}", f"refs/tags/{label}", f"refs/remotes/origin/{label}"]
+    if label.startswith(("heads/", "tags/", "remotes/")):
+        names.append(f"refs/{label}")
     if label.startswith("origin/"):
         # In a clone these are what the server has; in the server's own repository they are the branches.
         branch = label.removeprefix("origin/")

@@ -1,36 +1,17 @@
 """YAML files as SnakeYAML and Spring Boot read them: YAML 1.1 types, nothing built from tags, flat keys."""
 
-import base64
-import binascii
-import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
 
-from .documents import DEEPEST_NESTING, MOST_KEYS, Document, FileUnreadable, Scalar, Value
+from .documents import DEEPEST_NESTING, Document, DocumentBuilder, FileUnreadable, Scalar, Value
+from .yaml_scalars import construct, implied_tag
 
 # Only the events of PyYAML are used: what they mean is decided here, since PyYAML's types are not SnakeYAML's.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
-
-# SnakeYAML 2, org.yaml.snakeyaml.resolver.Resolver; Spring Boot takes the timestamps out.
-_BOOL = re.compile(r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
-_INT = re.compile(
-    r"[-+]?0b_*[01][01_]*|[-+]?0_*[0-7][0-7_]*|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]*"
-    r"|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+",
-    re.ASCII,
-)
-_FLOAT = re.compile(
-    r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
-    r"|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-    re.ASCII,
-)
-_NULL = re.compile(r"~|null|Null|NULL|")
-_TRUE = frozenset({"yes", "true", "on"})
 
 
 @dataclass(slots=True)
@@ -107,12 +88,12 @@ def _compose(text: str) -> Iterator[_Node]:
                 anchors[event.anchor] = scalar
             done = attach(scalar)
         elif isinstance(event, yaml.AliasEvent):
-            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            line, column = _place(event)
             if event.anchor not in anchors:
                 raise FileUnreadable(f"the alias *{event.anchor} has no anchor", line=line, column=column)
             done = attach(anchors[event.anchor])
         elif isinstance(event, yaml.CollectionStartEvent):
-            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            line, column = _place(event)
             is_list = isinstance(event, yaml.SequenceStartEvent)
             if event.tag not in (None, "!", _TAG + ("seq" if is_list else "map")):
                 raise FileUnreadable(f"the tag {event.tag} is not allowed", line=line, column=column)
@@ -130,131 +111,86 @@ def _compose(text: str) -> Iterator[_Node]:
             yield done
 
 
+def _place(event: yaml.Event) -> tuple[int, int]:
+    assert event.start_mark is not None  # every event of a parser has one
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
 def _scalar(event: yaml.ScalarEvent) -> _Scalar:
-    line, column = event.start_mark.line + 1, event.start_mark.column + 1
+    line, column = _place(event)
     text: str = event.value
     plain = event.implicit[0]
     if plain and text == "<<":
         return _Scalar(text, line, column, merges=True)
     if plain:
-        tag = _implied_tag(text)
+        tag = implied_tag(text)
     elif event.tag in (None, "!"):
         tag = "str"
     else:
         tag = event.tag.removeprefix(_TAG)
     try:
-        return _Scalar(_construct(tag, text), line, column)
-    except (ValueError, binascii.Error) as error:
+        return _Scalar(construct(tag, text), line, column)
+    except ValueError as error:
         raise FileUnreadable(
             f"{text[:40]!r} with the tag {event.tag or tag} is not allowed", line=line, column=column
         ) from error
-
-
-def _implied_tag(text: str) -> str:
-    if _NULL.fullmatch(text):
-        return "null"
-    if _BOOL.fullmatch(text):
-        return "bool"
-    if _INT.fullmatch(text):
-        return "int"
-    if _FLOAT.fullmatch(text):
-        return "float"
-    # SnakeYAML knows the type of a lone `=` and has nothing to build it with.
-    return "value" if text == "=" else "str"
-
-
-def _construct(tag: str, text: str) -> Scalar | None:
-    """Raises ValueError where the text does not fit the tag, or where the tag is none of YAML's own scalars."""
-    if tag == "str":
-        return text
-    if tag == "null":
-        return None
-    if tag == "bool":
-        if not _BOOL.fullmatch(text):
-            raise ValueError(text)
-        return text.lower() in _TRUE
-    if tag == "int":
-        return _int(text.replace("_", ""))
-    if tag == "float":
-        return _float(text.replace("_", "").lower())
-    if tag == "binary":
-        # Spring's JSON shows bytes in base64.
-        return base64.b64encode(base64.b64decode("".join(text.split()), validate=True)).decode()
-    raise ValueError(tag)
-
-
-def _signed(text: str) -> tuple[int, str]:
-    return (-1 if text.startswith("-") else 1), text[1:] if text[:1] in ("+", "-") else text
-
-
-def _int(text: str) -> int:
-    sign, digits = _signed(text)
-    if digits.startswith("0b"):
-        return sign * int(digits[2:], 2)
-    if digits.startswith("0x"):
-        return sign * int(digits[2:], 16)
-    if ":" in digits:
-        return sign * int(_sexagesimal([int(part) for part in digits.split(":")]))
-    return sign * int(digits, 8 if digits.startswith("0") else 10)
-
-
-def _float(text: str) -> float | str:
-    sign, digits = _signed(text)
-    if digits == ".nan":
-        return "NaN"
-    value = _sexagesimal([float(part) for part in digits.split(":")]) if ":" in digits else float(_plain_float(digits))
-    # JSON has no infinity: Jackson writes it as a string.
-    return ("-Infinity" if sign < 0 else "Infinity") if math.isinf(value) else sign * value
-
-
-def _plain_float(digits: str) -> str:
-    return "inf" if digits == ".inf" else digits
-
-
-def _sexagesimal(parts: Sequence[float]) -> float:
-    value: float = 0
-    for part in parts:
-        value = value * 60 + part
-    return value
 
 
 class _Flattening:
     """One document's tree as flat keys, as Spring's YamlProcessor makes them."""
 
     def __init__(self) -> None:
-        self._values: dict[str, Value] = {}
-        self._visits = 0
+        self._builder = DocumentBuilder()
 
     def document(self, root: _Node) -> Document:
         if isinstance(root, _Map):
             self._add_map(root, "", in_list=False, depth=1)
         else:
             self._add("document", root, in_list=False, depth=1)
-        return Document(self._values)
+        return self._builder.document()
 
     def _add(self, key: str, node: _Node, *, in_list: bool, depth: int) -> None:
-        # Aliases make a small file large and deep: what counts is what they are expanded to.
-        self._visits += 1
-        if self._visits > MOST_KEYS:
-            raise FileUnreadable(f"it expands to more than {MOST_KEYS} values", line=node.line, column=node.column)
         if depth > DEEPEST_NESTING:
             raise FileUnreadable("it is nested too deeply, or in itself", line=node.line, column=node.column)
         if isinstance(node, _Scalar):
-            self._values[key] = Value("" if node.value is None else node.value, node.line, node.column)
+            self._builder.put(key, Value("" if node.value is None else node.value, node.line, node.column))
         elif isinstance(node, _Map):
             self._add_map(node, key, in_list=in_list, depth=depth)
         elif not node.items:
-            self._values[key] = Value("", node.line, node.column)
+            self._builder.put(key, Value("", node.line, node.column))
         else:
             for index, item in enumerate(node.items):
+                self._builder.visit(item.line, item.column)
                 self._add(f"{key}[{index}]", item, in_list=True, depth=depth + 1)
 
     def _add_map(self, node: _Map, path: str, *, in_list: bool, depth: int) -> None:
-        for key, value in _merged(node, depth):
+        for key, value in self._merged(node, depth):
             name = _key_name(key, in_list=in_list)
             if path.strip():
                 name = path + name if name.startswith("[") else f"{path}.{name}"
             self._add(name, value, in_list=in_list, depth=depth + 1)
+
+    def _merged(self, node: _Map, depth: int) -> list[tuple[_Node, _Node]]:
+        """A map's pairs with `<<` resolved: a merged key stands where it was first seen, the map's own value wins."""
+        if depth > DEEPEST_NESTING:
+            raise FileUnreadable("it is merged too deeply, or with itself", line=node.line, column=node.column)
+        own: set[object] = set()
+        pairs: dict[object, tuple[_Node, _Node]] = {}
+        for key, value in node.pairs:
+            self._builder.visit(key.line, key.column)
+            if isinstance(key, _Scalar) and key.merges:
+                for source in value.items if isinstance(value, _List) else [value]:
+                    if not isinstance(source, _Map):
+                        raise FileUnreadable("<< must merge a map", line=key.line, column=key.column)
+                    for merged_key, merged_value in self._merged(source, depth + 1):
+                        pairs.setdefault(_identity(merged_key), (merged_key, merged_value))
+                continue
+            identity = _identity(key)
+            if identity in own:
+                raise FileUnreadable(f"the key {_shown(key)} is there twice", line=key.line, column=key.column)
+            own.add(identity)
+            pairs[identity] = (key, value)
+        return list(pairs.values())
 
 
 def _key_name(key: _Node, *, in_list: bool) -> str:
@@ -267,31 +203,6 @@ def _key_name(key: _Node, *, in_list: bool) -> str:
             f"the key {key.value} in a list must be quoted to be a text", line=key.line, column=key.column
         )
     return f"[{str(key.value).lower() if isinstance(key.value, bool) else key.value}]"
-
-
-def _merged(node: _Map, depth: int) -> list[tuple[_Node, _Node]]:
-    """A map's pairs with `<<` resolved: a merged key stands where it was first seen, the map's own value wins."""
-    if depth > DEEPEST_NESTING:
-        raise FileUnreadable("its merge keys are nested too deeply, or in themselves", line=node.line, column=node.column)
-    own: set[object] = set()
-    pairs: dict[object, tuple[_Node, _Node]] = {}
-    for key, value in node.pairs:
-        if isinstance(key, _Scalar) and key.merges:
-            sources = value.items if isinstance(value, _List) else [value]
-            for source in sources:
-                if not isinstance(source, _Map):
-                    raise FileUnreadable("<< must merge a map", line=key.line, column=key.column)
-                for merged_key, merged_value in _merged(source, depth + 1):
-                    pairs.setdefault(_identity(merged_key), (merged_key, merged_value))
-            continue
-        identity = _identity(key)
-        if identity in own:
-            raise FileUnreadable(
-                f"the key {_shown(key)} is there twice", line=key.line, column=key.column
-            )
-        own.add(identity)
-        pairs[identity] = (key, value)
-    return list(pairs.values())
 
 
 def _identity(key: _Node) -> object:

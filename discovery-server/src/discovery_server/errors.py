@@ -1,21 +1,19 @@
 """What can go wrong, and how Eureka's clients have to hear of it: by status, with an empty body."""
 
-from typing import Any
-
 from chassis.problems import Problem
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REASON_HEADER = "X-Discovery-Error"
+_LONGEST_REASON = 300
 
 
 class EurekaProblem(Problem):
     """A failure below /eureka. Its sentence travels in a header, because the body has to be empty."""
 
-    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **extensions: Any) -> None:
-        reason = detail.encode("ascii", "backslashreplace").decode("ascii")
-        super().__init__(detail, headers={REASON_HEADER: "".join(filter(str.isprintable, reason))} | (headers or {}))
-        self.extensions = extensions
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        reason = "".join(filter(str.isprintable, detail.encode("ascii", "backslashreplace").decode("ascii")))
+        super().__init__(detail, headers={REASON_HEADER: reason[:_LONGEST_REASON]} | (headers or {}))
 
 
 class Unreadable(EurekaProblem):

@@ -132,6 +132,4 @@ def refuse_odd_text(text: str) -> str:
 
 def readable_metadata(pairs: Mapping[str, str]) -> dict[str, str]:
     """Metadata without its empty key and without the class name of Java's maps. Raises OddText."""
-    return {
-        refuse_odd_text(key): refuse_odd_text(value) for key, value in pairs.items() if key and key != "@class"
-    }
+    return {refuse_odd_text(key): refuse_odd_text(value) for key, value in pairs.items() if key and key != "@class"}

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# An instance is silent once it is this many renewal intervals late. It must be reached before the lease runs out (three
-# intervals in every client we know), or the first to expire would be evicted before the others count.
+# An instance is silent once its renewal is half an interval late, and in any case after half of its lease: well before
+# the lease runs out, or the first to expire would be evicted before the others count.
 _SILENT_AFTER_INTERVALS = 1.5
+_SILENT_AFTER_LEASES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Pulse:
     def is_silent(self) -> bool:
         """Whether a renewal is overdue, though the lease may still hold."""
         return self.silent_seconds > min(
-            _SILENT_AFTER_INTERVALS * self.renewal_interval_seconds, self.duration_seconds
+            _SILENT_AFTER_INTERVALS * self.renewal_interval_seconds, _SILENT_AFTER_LEASES * self.duration_seconds
         )
 
 

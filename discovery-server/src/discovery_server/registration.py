@@ -9,7 +9,6 @@ from .instance import (
     AMAZON_DATA_CENTER_CLASS,
     DATA_CENTER_CLASSES,
     DATA_CENTER_NAMES,
-    OPTIONAL_TEXTS,
     DataCenter,
     Instance,
     LeaseInfo,
@@ -19,7 +18,7 @@ from .instance import (
     refuse_odd_text,
 )
 
-_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d{1,19}\s*")
+_WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _LARGEST_INT = 2**31 - 1  # Java's, which every Java reader parses these numbers with
 _LARGEST_LONG = 2**63 - 1
 
@@ -59,8 +58,14 @@ def build_instance(sent: Mapping[str, Any]) -> Instance:
         metadata=_metadata(sent.get("metadata")),
         is_coordinating_discovery_server=_flag(sent.get("isCoordinatingDiscoveryServer"), False),
         last_dirty_ms=_stamp(sent, "lastDirtyTimestamp"),
+        app_group_name=_text(sent, "appGroupName"),
+        home_page_url=_text(sent, "homePageUrl"),
+        status_page_url=_text(sent, "statusPageUrl"),
+        health_check_url=_text(sent, "healthCheckUrl"),
+        secure_health_check_url=_text(sent, "secureHealthCheckUrl"),
+        vip_address=_text(sent, "vipAddress"),
+        secure_vip_address=_text(sent, "secureVipAddress"),
         asg_name=_text(sent, "asgName"),
-        **{attribute: _text(sent, name) for attribute, name in OPTIONAL_TEXTS.items()},
     )
 
 

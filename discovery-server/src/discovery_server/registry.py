@@ -9,8 +9,8 @@ from .errors import NoSuchInstance
 from .instance import Action, Instance, Status
 from .preservation import PreservationRules, Pulse, is_network_silence
 
-# After a pause this long between two sweeps (the process was stopped, the machine slept) heartbeats may be waiting in the
-# sockets, unread: nobody is evicted until they have had their turn.
+# After a pause this long between two sweeps (the process was stopped, the machine slept) heartbeats may be waiting in
+# the sockets, unread: nobody is evicted until they have had their turn.
 _STALL_SECONDS = 5.0
 
 _SERVING = frozenset({Status.UP, Status.OUT_OF_SERVICE})

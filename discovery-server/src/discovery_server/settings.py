@@ -1,5 +1,6 @@
 """Settings of the discovery-server."""
 
+from collections.abc import Iterator
 from typing import ClassVar, Self
 
 from chassis.settings import ServiceSettings, SettingsInvalid
@@ -35,6 +36,11 @@ class DiscoverySettings(ServiceSettings):
             enabled=self.self_preservation, minimum=self.preservation_minimum, share=self.preservation_share
         )
 
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        yield from super().secrets()
+        for name, password in self.credentials.items():
+            yield f"DISCOVERY_SERVER_CREDENTIALS of {name}", password.get_secret_value()
+
     @field_validator("discovery_url")
     @classmethod
     def _register_with_nobody(cls, _: str) -> str:
@@ -48,4 +54,6 @@ class DiscoverySettings(ServiceSettings):
                 "nobody could register: set DISCOVERY_SERVER_CREDENTIALS to a JSON object of service names and "
                 "passwords, or DISCOVERY_SERVER_ANONYMOUS=true to let anybody in."
             )
+        if nameless := [name or "''" for name, password in self.credentials.items() if not (name and password)]:
+            raise SettingsInvalid(f"DISCOVERY_SERVER_CREDENTIALS has an empty name or password: {', '.join(nameless)}.")
         return self

@@ -1,0 +1,1 @@
+"""What the tests share: repositories to serve, and a server on a free port."""

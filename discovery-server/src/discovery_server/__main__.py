@@ -1,0 +1,14 @@
+"""`python -m discovery_server`: the server as a process."""
+
+from chassis.service import serve
+
+from .app import create_app
+from .settings import DiscoverySettings
+
+
+def main() -> None:
+    serve(DiscoverySettings, create_app)
+
+
+if __name__ == "__main__":
+    main()
