@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chassis.problems import NotAuthenticated
-from chassis.security import KeySet, RevokedSessions, Security, bearer_token
+from chassis.security import KeysAway, KeySet, RevokedSessions, Security, bearer_token
 from chassis.settings import ServiceSettings
 from chassis.testing.tokens import TokenMaker
 
@@ -74,7 +74,7 @@ async def test_with_no_key_yet_the_publisher_is_asked_again_soon(tokens: TokenMa
     publisher.away = True
     verifying = security(publisher)
     token = tokens.token()
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(KeysAway):
         await verifying.caller_of(token)
     publisher.away = False
 
@@ -83,7 +83,7 @@ async def test_with_no_key_yet_the_publisher_is_asked_again_soon(tokens: TokenMa
             try:
                 await verifying.caller_of(token)
                 break
-            except NotAuthenticated:
+            except KeysAway:
                 await asyncio.sleep(0.02)
 
     assert publisher.asked < 10

@@ -111,10 +111,13 @@ class ConfigClient:
                 answer = client.get(url, auth=auth, headers={"Accept": "application/json"})
         except httpx.HTTPError as error:
             raise ConfigUnavailable(f"the config-server at {self._source} does not answer: {error}") from error
-        if answer.status_code == 404:  # as Spring's client has it: no configuration is not an error
+        # As Spring's client has it, no configuration is not an error; a reason with it says that this is something
+        # else, such as a file that can't be read.
+        if answer.status_code == 404 and "x-config-reason" not in answer.headers:
             return {}
         if answer.status_code != 200:
-            raise ConfigUnavailable(f"the config-server answered {answer.status_code} to {url}: {answer.text[:200]}")
+            reason = answer.headers.get("x-config-reason") or answer.text[:200]
+            raise ConfigUnavailable(f"the config-server answered {answer.status_code} to {url}: {reason}")
         flat: dict[str, Any] = {}
         for property_source in reversed(answer.json()["propertySources"]):  # the answer has the strongest first
             flat = _lay_over(flat, property_source["source"])

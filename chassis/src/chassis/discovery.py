@@ -51,6 +51,7 @@ class Registry:
         self._settings = settings
         self._url = f"{eureka_url(settings)}apps"
         self._instances: dict[str, tuple[Instance, ...]] = {}
+        self._etag = ""
         self._read_at = float("-inf")
         self._fresh = asyncio.Event()
 
@@ -88,9 +89,12 @@ class Registry:
                 await asyncio.sleep(min(pause, 0.2) if not self._fresh.is_set() else pause)
 
     async def _read(self, client: httpx.AsyncClient) -> None:
-        answer = await client.get(self._url, headers={"Accept": "application/json"})
-        answer.raise_for_status()
-        self._instances = _instances_of(answer.json())
+        headers = {"Accept": "application/json"} | ({"If-None-Match": self._etag} if self._etag else {})
+        answer = await client.get(self._url, headers=headers)
+        if answer.status_code != 304:
+            answer.raise_for_status()
+            self._instances = _instances_of(answer.json())
+            self._etag = answer.headers.get("etag", "")
         self._read_at = time.monotonic()
         self._fresh.set()
 
@@ -108,7 +112,8 @@ def _instances_of(document: dict[str, Any]) -> dict[str, tuple[Instance, ...]]:
                     instance_id=entry.get("instanceId") or entry["hostName"],
                     host=entry["ipAddr"],
                     port=int(entry["port"]["$"]),
-                    metadata={key: str(value) for key, value in entry.get("metadata", {}).items()},
+                    # Eureka's JSON says of an empty map which Java class it is.
+                    metadata={k: str(v) for k, v in entry.get("metadata", {}).items() if k != "@class"},
                 )
             )
     return {name: tuple(sorted(found, key=lambda instance: instance.instance_id)) for name, found in known.items()}

@@ -43,16 +43,25 @@ class LocalPostgres:
     """One cluster in `data_dir`, made on the first start; its superuser's password lies beside it (mode 0600).
 
     Args:
-        data_dir: the cluster. `<data_dir>.password` and `<data_dir>.log` are beside it.
+        data_dir: the cluster. `<data_dir>.password` is beside it.
         port: 0 takes a free one, anew in each process; `port` says which.
+        log_file: what the server says; without, `<data_dir>.log`.
         durable: without, a commit outlives every process but no power cut, as it does not wait for the disk: for tests.
         die_with_parent: the server ends when the thread that called `start` does (Linux).
     """
 
-    def __init__(self, data_dir: Path, port: int = 0, *, durable: bool = True, die_with_parent: bool = False) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        log_file: Path | None = None,
+        durable: bool = True,
+        die_with_parent: bool = False,
+    ) -> None:
         self.data_dir = data_dir.absolute()
         self.port = port
-        self.log_file = self.data_dir.with_name(f"{self.data_dir.name}.log")
+        self.log_file = log_file or self.data_dir.with_name(f"{self.data_dir.name}.log")
         self._password_file = self.data_dir.with_name(f"{self.data_dir.name}.password")
         self._durable = durable
         self._die_with_parent = die_with_parent

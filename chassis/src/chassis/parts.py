@@ -84,6 +84,7 @@ class Parts:
             await preparation()
         if self.registry is not None:
             self.supervisor.start("discovery", self.registry.run)
+        self.supervisor.start("keys", self.security.keys.fetch_first)
         if self._settings.kafka_bootstrap:
             revocations = RevocationListener(self._settings, self.kafka, self.security.revoked)
             self.supervisor.start("revocations", revocations.run)

@@ -43,11 +43,10 @@ class RevocationListener:
             ]
             consumer.assign(partitions)
             since = int((time.time() - self._revoked.keep_seconds) * 1000)
+            # Asked for first: what is said between the two questions is after this end, or found by its time.
+            ends = await consumer.end_offsets(partitions)
             for partition, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, since))).items():
-                if found is None:
-                    await consumer.seek_to_end(partition)
-                else:
-                    consumer.seek(partition, found.offset)
+                consumer.seek(partition, found.offset if found is not None else ends[partition])
             async for record in consumer:
                 self._hear(record)
         finally:

@@ -14,7 +14,7 @@ from fastapi.security import OAuth2PasswordBearer
 from jose import jwt
 from jose.exceptions import JWTError
 
-from .problems import NotAllowed, NotAuthenticated
+from .problems import NotAllowed, NotAuthenticated, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,14 @@ _TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1, a media type
 _REFETCH_COOL_DOWN_SECONDS = 5.0
 _STALE_SECONDS = 30.0  # below the time that a new key is published before it signs
 _CACHED_TOKENS = 10_000
+
+
+class KeysAway(Problem):
+    """Nothing can be verified for now; that is no fault of the token's."""
+
+    status = 503
+    code = "keys-away"
+    title = "Access tokens can't be verified just now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,27 @@ class KeySet:
         self._looking_again: asyncio.Task[None] | None = None
 
     async def get(self, key_id: str) -> dict[str, Any] | None:
-        """The JWK with this id, or None. A flood of unknown ids leads to one fetch per cool-down."""
+        """The JWK with this id, or None. A flood of unknown ids leads to one fetch per cool-down.
+
+        Raises KeysAway as long as no keys were ever fetched.
+        """
         if key_id not in self._keys:
             await self._look_again(self._cool_down_seconds)
         elif time.monotonic() - self._asked_at > _STALE_SECONDS and not self._lock.locked():
             # Beside the request that noticed it: a key that is published ahead is here before it is needed.
             self._looking_again = asyncio.create_task(self._look_again(_STALE_SECONDS))
+        if not self._keys:
+            raise KeysAway("The service that publishes the keys has not answered yet.", headers={"Retry-After": "1"})
         return self._keys.get(key_id)
+
+    async def fetch_first(self) -> None:
+        """Fetch the keys before the first token comes, however long it takes; to be run as a supervised task."""
+        pause = 0.1
+        while not self._keys:
+            await self._look_again(0)
+            if not self._keys:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
 
     async def _look_again(self, after_seconds: float) -> None:
         async with self._lock:
@@ -71,7 +93,12 @@ class KeySet:
         try:
             document = await self._fetch()
         except Exception as error:  # any failure to fetch: what is known stays good
-            logger.warning("the key set can't be fetched: %s: %s", type(error).__name__, error)
+            logger.log(
+                logging.WARNING if self._keys else logging.INFO,
+                "the key set can't be fetched: %s: %s",
+                type(error).__name__,
+                error,
+            )
             # An empty key set is asked for again soon: nothing can be verified without it.
             self._asked_at = time.monotonic() - (0 if self._keys else self._cool_down_seconds - 0.2)
             return
@@ -117,7 +144,7 @@ class Security:
     """Verifies access tokens. One for each service; `app.state.security` holds it."""
 
     def __init__(self, keys: KeySet, *, issuer: str, audience: str, revoked: RevokedSessions | None = None) -> None:
-        self._keys = keys
+        self.keys = keys
         self._issuer = issuer
         self._audience = audience
         self.revoked = revoked if revoked is not None else RevokedSessions()
@@ -148,7 +175,7 @@ class Security:
             raise NotAuthenticated(f"Access tokens are signed with {_ALGORITHM} here.")
         if str(header.get("typ", "")).lower() != _TOKEN_TYPE:
             raise NotAuthenticated(f"This is no access token: its type must be {_TOKEN_TYPE}.")
-        key = await self._keys.get(str(header.get("kid", "")))
+        key = await self.keys.get(str(header.get("kid", "")))
         if key is None:
             raise NotAuthenticated("The access token is signed with a key that is not known here.")
         try:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -33,12 +34,13 @@ def serve(settings_type: type[SettingsT], create_app: Callable[[SettingsT], ASGI
         settings = settings_type.load()
         _refuse_development_secrets(settings)
         listener = _listen(settings)
+        configure_logging(settings)
+        configure_tracing(settings)
+        app = create_app(settings)
     except (ConfigUnavailable, SettingsInvalid, OSError) as error:
         sys.exit(f"{settings_type.service_name}: {error}")
-    configure_logging(settings)
-    configure_tracing(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -47,6 +49,10 @@ def serve(settings_type: type[SettingsT], create_app: Callable[[SettingsT], ASGI
         **uvicorn_options,
     )
     server = _RegisteredServer(config, settings)
+    # uvicorn raises the signal that stopped it once more when it is done, for whoever handled it before; a stop that
+    # was asked for and went well ends with exit code 0.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: None)
     server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)  # the reason was logged while starting
