@@ -6,7 +6,7 @@ import logging
 from opentelemetry import trace
 from support.demo import DemoSettings
 
-from chassis.logs import JsonFormatter, log_context
+from chassis.logs import JsonFormatter, OnceInAWhile, log_context
 from chassis.messages import Envelope, Event, handling
 from chassis.telemetry import SpanKind, configure_tracing, current_trace_id, inject_trace, span
 
@@ -55,6 +55,20 @@ def test_an_envelope_survives_its_way_through_a_record() -> None:
     heard = Envelope.from_record(topic=sent.topic, key=b"k", headers=sent.headers(), value=sent.data)
 
     assert heard == sent
+
+
+def test_a_chatty_library_says_the_same_thing_once_in_a_while() -> None:
+    once = OnceInAWhile("aiokafka", seconds=30)
+
+    def passes(name: str, message: str, at: float) -> bool:
+        return once.filter(logging.makeLogRecord({"name": name, "msg": message, "created": at}))
+
+    assert passes("aiokafka.conn", "away", 100)
+    assert not passes("aiokafka.conn", "away", 129)
+    assert passes("aiokafka.conn", "back", 129)
+    assert passes("aiokafka.conn", "away", 131)
+    assert passes("demo", "away", 100)
+    assert passes("demo", "away", 100)
 
 
 def test_a_log_line_is_json_with_the_trace_and_what_else_is_known() -> None:

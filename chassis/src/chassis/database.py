@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -18,6 +19,12 @@ from .settings import ServiceSettings
 logger = logging.getLogger(__name__)
 
 EntityT = TypeVar("EntityT")
+
+# SQLSTATE classes (PostgreSQL's appendix A): connection, serialization and deadlocks, resources, operator intervention.
+_OUTAGES = ("08", "40", "53", "57")
+# Wrong password, unknown role, unknown database.
+_NOT_MADE_YET = {"28P01", "28000", "3D000"}
+_PATIENCE_SECONDS = 60.0
 
 _current: ContextVar[AsyncSession | None] = ContextVar("current_session", default=None)
 
@@ -72,17 +79,21 @@ class Database:
             callback()
 
     async def migrate(self, package: str) -> None:
-        """Bring the schema up to date, waiting for the database as long as it is away (services start in any order)."""
+        """Bring the schema up to date, waiting for the database as long as it is away (services start in any order).
+
+        A role or a database that is not there may be just about to be made; that is waited for a minute.
+        """
         from .migrations import upgrade  # alembic is needed at start only
 
-        pause = 0.1
+        pause, patience_ends = 0.1, time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 async with self.engine.begin() as connection:
                     await connection.run_sync(upgrade, package)
                 return
             except Exception as error:
-                if not is_outage(error):
+                not_made_yet = _sqlstate(error) in _NOT_MADE_YET and time.monotonic() < patience_ends
+                if not (is_outage(error) or not_made_yet):
                     raise
                 logger.warning("the database is not there yet: %s", error)
                 await asyncio.sleep(pause)
@@ -109,8 +120,16 @@ def after_commit(session: AsyncSession, callback: Callable[[], None]) -> None:
 def is_outage(error: BaseException) -> bool:
     """Whether the database (or the way to it) failed, rather than what was asked of it: the same again may succeed."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return (
+            error.connection_invalidated
+            or isinstance(error, OperationalError | InterfaceError)
+            or _sqlstate(error).startswith(_OUTAGES)
+        )
     return isinstance(error, OSError | PoolTimeout)
+
+
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
 async def preload(

@@ -41,6 +41,25 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+class OnceInAWhile(logging.Filter):
+    """Lets the same complaint of a chatty library through once in 30 s: aiokafka repeats it every 0.1 s."""
+
+    def __init__(self, logger_name: str, seconds: float = 30.0) -> None:
+        super().__init__()
+        self._logger_name = logger_name
+        self._seconds = seconds
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(self._logger_name):
+            return True
+        complaint = f"{record.name} {record.msg}"
+        if record.created - self._said_at.get(complaint, 0.0) < self._seconds:
+            return False
+        self._said_at[complaint] = record.created
+        return True
+
+
 def configure_logging(settings: ServiceSettings) -> None:
     """Send everything that is logged to standard output (and Loki) as JSON; replaces earlier handlers."""
     formatter = JsonFormatter(settings.service_name)
@@ -52,6 +71,7 @@ def configure_logging(settings: ServiceSettings) -> None:
         handlers.append(loki_handler(settings.loki_url, {"service": settings.service_name}))
     for handler in handlers:
         handler.setFormatter(formatter)
+        handler.addFilter(OnceInAWhile("aiokafka"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
     # uvicorn's own start and stop lines add nothing to ours; httpx logs each request at INFO.
     for noisy in ("uvicorn.error", "uvicorn.access", "httpx", "httpcore", "aiokafka", "py_eureka_client", "alembic"):

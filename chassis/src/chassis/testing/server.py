@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -37,7 +37,7 @@ async def running(app: ASGIApp, listener: socket.socket | None = None, **uvicorn
             raise RuntimeError("the app did not start; its log says why")
         yield "http://{}:{}".format(*listener.getsockname())
     finally:
-        server.should_exit = True
+        server.stop()
         await task
         listener.close()
 
@@ -48,6 +48,17 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.has_started = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own looks ten times a second whether it should stop: a tenth of a second for each test.
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1.0)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
