@@ -1,15 +1,17 @@
 """Consumer groups with aiokafka: sharing, leaving, crashing, and what is left after a restart of the broker."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalGenerationError, UnknownMemberIdError
+from aiokafka.errors import CommitFailedError, InvalidSessionTimeoutError
+from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import OffsetAndMetadata
-from conftest import Clients
+from support.clients import Clients
 from support.waiting import take, until
 
 from embedded_kafka import EmbeddedKafka
@@ -93,14 +95,14 @@ async def test_a_crashed_member_is_found_after_its_session_and_its_records_go_to
     survivor = await clients.consumer("t", **QUICK)
     victim = await clients.consumer("t", **QUICK)
     await until(lambda: partitions_of(survivor, victim) == [1, 1])
-    for partition in (0, 1):
-        await producer.send_and_wait("t", b"read but not committed", partition=partition)
+    [theirs] = victim.assignment()
+    await producer.send_and_wait("t", b"read but not committed", partition=theirs.partition)
     await take(victim, 1)
 
     await crash(victim)
-    records = await take(survivor, 2)
+    [record] = await take(survivor, 1)
 
-    assert sorted(record.partition for record in records) == [0, 1]
+    assert record.partition == theirs.partition
     assert partitions_of(survivor) == [2]
 
 
@@ -114,39 +116,16 @@ async def test_a_member_killed_in_the_middle_of_a_rebalance_does_not_hold_it_up(
     starting = asyncio.create_task(newcomer.start())
     admin = await clients.admin()
 
-    async def state() -> str:
-        return str((await admin.describe_consumer_groups(["g"]))[0].groups[0][2])
+    async def is_in(state: str) -> bool:
+        return bool((await admin.describe_consumer_groups(["g"]))[0].groups[0][2] == state)
 
-    async with asyncio.timeout(5):
-        while await state() != "PreparingRebalance":
-            await asyncio.sleep(0)
+    await until(lambda: is_in("PreparingRebalance"))
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     await newcomer.stop()
 
-    async with asyncio.timeout(5):
-        while await state() != "Stable" or partitions_of(first) != [2]:
-            await asyncio.sleep(0.01)
-
-
-async def test_a_commit_from_a_former_generation_is_refused(clients: Clients) -> None:
-    await clients.create_topic("t", partitions=2)
-    first = await clients.consumer("t", **QUICK | {"heartbeat_interval_ms": 800})
-    await until(lambda: partitions_of(first) == [2])
-    mine = TopicPartition("t", 0)
-    generation, member_id = first._coordinator.generation, first._coordinator.member_id
-    second = await clients.consumer("t", **QUICK)
-    await until(lambda: partitions_of(first, second) == [1, 1])
-
-    first._coordinator.generation = generation
-    with pytest.raises(IllegalGenerationError):
-        await first._coordinator._do_commit_offsets(None, {mine: OffsetAndMetadata(5, "")})
-    first._coordinator.generation, first._coordinator.member_id = generation + 1, member_id + "?"
-    with pytest.raises((UnknownMemberIdError, CommitFailedError)):
-        await first._coordinator._do_commit_offsets(None, {mine: OffsetAndMetadata(5, "")})
-
-    admin = await clients.admin()
-    assert (await admin.list_consumer_group_offsets("g")).get(mine) is None
+    await until(lambda: is_in("Stable"), seconds=5)
+    assert partitions_of(first) == [2]
 
 
 async def test_committed_offsets_with_their_metadata_survive_a_restart(
@@ -193,11 +172,17 @@ async def test_members_go_on_by_themselves_when_the_broker_was_restarted(tmp_pat
 
     async with EmbeddedKafka(tmp_path, port=port):
         await producer.send_and_wait("t", b"after")
-        records = await take(consumer, 1)
-        await until(lambda: consumer.assignment())
+        [record] = await take(consumer, 1)
+        # Memberships are not kept: this commit may still be made in the name of one that the broker does not know.
+        with contextlib.suppress(CommitFailedError):
+            await consumer.commit()
+            await consumer.seek_to_committed()
+            await producer.send_and_wait("t", b"and after that")
+        [last] = await take(consumer, 1)
         await consumer.commit()
 
-        assert [(record.offset, record.value) for record in records] == [(1, b"after")]
+        assert (record.offset, record.value) == (1, b"after")
+        assert last.offset in (1, 2)
         await clients.stop()
 
 
@@ -240,15 +225,11 @@ async def test_groups_are_listed_described_and_deleted_once_empty(clients: Clien
 
 
 async def _delete_group(admin: Any, group_id: str) -> int:
-    from aiokafka.protocol.admin import DeleteGroupsRequest
-
     response = await admin._send_request(DeleteGroupsRequest([group_id]))
     return int(response.results[0][1])
 
 
 async def test_an_impossible_session_timeout_is_refused(clients: Clients) -> None:
-    from aiokafka.errors import InvalidSessionTimeoutError
-
     await clients.create_topic("t")
     with pytest.raises(InvalidSessionTimeoutError):
         await clients.consumer("t", **QUICK | {"session_timeout_ms": 100, "heartbeat_interval_ms": 30})

@@ -82,6 +82,18 @@ class TestAppend:
         assert append(log, b"fits") == 1
         assert offsets(open_log()) == [0, 1]
 
+    def test_with_fsync_an_append_is_on_the_disk_before_it_returns(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log = PartitionLog(tmp_path, fsync=True)
+        synced: list[int] = []
+        monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+
+        append(log, b"a")
+
+        assert synced == [log.size_bytes]
+        log.close()
+
 
 class TestRead:
     def test_every_offset_is_found_whatever_the_sizes(self, open_log: OpenLog) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
-from conftest import Clients
+from support.clients import Clients
 from support.waiting import take, until
 
 from embedded_kafka import EmbeddedKafka
@@ -125,19 +125,17 @@ async def test_a_waiting_fetch_wakes_at_once_in_all_its_topics(clients: Clients)
     producer = await clients.producer()
     consumers = [await clients.consumer("a", "b", fetch_max_wait_ms=10_000) for _ in range(3)]
     waiting = [asyncio.create_task(take(consumer, 3)) for consumer in consumers]
-    seconds = []
 
     for topic, partition in (("a", 0), ("b", 1), ("b", 0)):
-        started = time.perf_counter()
         await producer.send_and_wait(topic, b"x", partition=partition)
-        seconds.append(time.perf_counter() - started)
     started = time.perf_counter()
     found = await asyncio.gather(*waiting)
 
     # The fetches themselves would wait ten seconds: the rest is the machine's noise.
     assert time.perf_counter() - started < 2
-    assert all({(record.topic, record.partition) for record in records} == {("a", 0), ("b", 1), ("b", 0)}
-               for records in found)
+    assert all(
+        {(record.topic, record.partition) for record in records} == {("a", 0), ("b", 1), ("b", 0)} for records in found
+    )
 
 
 async def test_a_fetch_waits_for_its_minimum_of_bytes(clients: Clients) -> None:

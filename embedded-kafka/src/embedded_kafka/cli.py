@@ -1,6 +1,7 @@
 """The command line: serve, and look into a broker's folder without asking (or disturbing) the broker."""
 
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -83,8 +84,8 @@ def dump(
     if stored is None or not 0 <= partition < stored["partitions"]:
         give_up(f"There is no partition {partition} of a topic {topic!r} in {data}.")
     table = _table("offsets", "records", "bytes", "codec", "latest timestamp", "producer", "sequence", "checksum")
-    batches = [(segment, *batch) for segment in _segments(data, topic, partition) for batch in segment.headers()]
-    for segment, position, header in batches[-limit:]:
+    batches = ((segment, *batch) for segment in _segments(data, topic, partition) for batch in segment.headers())
+    for segment, position, header in deque(batches, maxlen=limit):
         table.add_row(
             f"{header.base_offset} - {header.next_offset - 1}",
             str(header.record_count),

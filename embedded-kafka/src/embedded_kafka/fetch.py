@@ -4,14 +4,16 @@ import asyncio
 
 from .errors import ErrorCode, KafkaError
 from .log import PartitionLog
-from .messages import FetchedPartition, FetchedTopic, FetchRequest, FetchResponse
+from .messages import FetchedPartition, FetchRequest, FetchResponse, Topic
 from .topics import Topics
 
-_NO_SESSION = 0  # KIP-227 lets a broker keep no fetch sessions: every request then names all its partitions
+# KIP-227 lets a broker keep no fetch sessions: every request then names all its partitions.
+_NO_SESSION = 0
+_FULL_FETCH = (0, -1)  # epochs that would begin a session, and end one
 
 
 def fetch(request: FetchRequest, topics: Topics, limit_bytes: int) -> FetchResponse | asyncio.Future[FetchResponse]:
-    if request.session_id != _NO_SESSION:
+    if request.session_epoch not in _FULL_FETCH:
         return FetchResponse(0, ErrorCode.FETCH_SESSION_ID_NOT_FOUND, _NO_SESSION, [])
     limit_bytes = min(request.max_bytes, limit_bytes)
     response, size_bytes, failed = _read(request, topics, limit_bytes)
@@ -40,8 +42,12 @@ class _Waiting:
             asyncio.get_running_loop().call_soon(self._finish)
 
     def _finish(self) -> None:
-        if not self.answer.done():
+        if self.answer.done():
+            return
+        try:
             self.answer.set_result(_read(self._request, self._topics, self._limit_bytes)[0])
+        except OSError as error:
+            self.answer.set_exception(error)
 
     def _stop(self, _: object) -> None:
         self._timer.cancel()
@@ -61,7 +67,7 @@ def _logs(request: FetchRequest, topics: Topics) -> list[PartitionLog | None]:
 def _read(request: FetchRequest, topics: Topics, limit_bytes: int) -> tuple[FetchResponse, int, bool]:
     """The response, how many bytes of records it has, and whether a partition could not be read."""
     logs = iter(_logs(request, topics))
-    answers: list[FetchedTopic] = []
+    answers: list[Topic[FetchedPartition]] = []
     total_bytes, failed = 0, False
     for topic in request.topics:
         partitions = []
@@ -82,5 +88,5 @@ def _read(request: FetchRequest, topics: Topics, limit_bytes: int) -> tuple[Fetc
             partitions.append(
                 FetchedPartition(asked.partition, ErrorCode.NONE, end, end, log.start_offset, None, -1, records)
             )
-        answers.append(FetchedTopic(topic.name, partitions))
+        answers.append(Topic(topic.name, partitions))
     return FetchResponse(0, ErrorCode.NONE, _NO_SESSION, answers), total_bytes, failed

@@ -32,7 +32,7 @@ _PATCHED = struct.Struct(">qii")  # base offset, length, leader epoch: what stan
 _INDEX_INTERVAL_BYTES = 4096
 _WINDOW_BYTES = _INDEX_INTERVAL_BYTES + HEADER_BYTES  # read at once where headers are followed
 # At start every header is followed through the whole log, but only this much at its end is checksummed: a killed
-# process can only leave its last write torn. Measured: 6 ms for batches of 16 KiB, 50 ms for batches of 170 bytes.
+# process can only leave its last write torn. Measured: 9 ms for batches of 16 KiB, 60 ms for batches of 170 bytes.
 _CHECKED_TAIL_BYTES = 1024 * 1024
 
 
@@ -62,7 +62,7 @@ class Segment:
     @property
     def file(self) -> int:
         if self._file < 0:
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND)
         return self._file
 
     def close(self) -> None:
@@ -119,18 +119,17 @@ class Segment:
         file_bytes = os.fstat(self.file).st_size
         if not file_bytes:
             return 0
-        with mmap.mmap(self.file, file_bytes, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
+        with mmap.mmap(self.file, file_bytes, access=mmap.ACCESS_READ) as data:
             checked_from = file_bytes - _CHECKED_TAIL_BYTES if check_tail else file_bytes
             while self.size_bytes + HEADER_BYTES <= file_bytes:
                 position = self.size_bytes
-                header = read_header(view, position)
+                header = read_header(data, position)
                 end = position + header.size_bytes
                 plausible = header.magic == 2 and header.length >= HEADER_BYTES - 12 and end <= file_bytes
                 if not plausible or header.base_offset != self.next_offset or header.last_offset_delta < 0:
                     break
-                with view[position:end] as batch:
-                    if position >= checked_from and not is_intact(batch, header):
-                        break
+                if position >= checked_from and not is_intact(data[position:end], header):
+                    break
                 self.add(header, header.base_offset)
                 on_batch(header)
         return self.size_bytes
@@ -200,7 +199,7 @@ class PartitionLog:
         removed, total_bytes = 0, self.size_bytes
         while len(self.segments) > 1:
             oldest = self.segments[0]
-            too_old = retention_ms >= 0 and oldest.max_timestamp < now_ms - retention_ms
+            too_old = retention_ms >= 0 and 0 <= oldest.max_timestamp < now_ms - retention_ms
             too_many = retention_bytes >= 0 and total_bytes - oldest.size_bytes >= retention_bytes
             if not too_old and not too_many:
                 break
@@ -226,7 +225,7 @@ class PartitionLog:
             if written < sum(map(len, pieces)):
                 raise OSError(f"only {written} bytes fitted")
             if self._fsync:
-                os.fdatasync(segment.file)
+                os.fsync(segment.file)
         except OSError as error:
             os.ftruncate(segment.file, segment.size_bytes)
             logger.error("Could not append to %s: %s", segment.path, error)
@@ -234,7 +233,7 @@ class PartitionLog:
 
     def _new_segment(self, base_offset: int) -> Segment:
         segment = Segment(self.folder / f"{base_offset:020d}.log")
-        segment.file  # noqa: B018 - makes the file, which keeps the offset when all before it is removed
+        segment.path.touch()  # at once: it keeps the end offset when all before it is removed
         if self._fsync:
             folder = os.open(self.folder, os.O_RDONLY)
             os.fsync(folder)

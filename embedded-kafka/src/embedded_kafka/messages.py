@@ -1,6 +1,7 @@
 """The requests and responses that the broker knows, and the one table of APIs and versions."""
 
-from typing import Annotated, Any, NamedTuple
+import re
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from .wire import (
     Boolean,
@@ -25,6 +26,33 @@ class Api(NamedTuple):
     max_version: int
     request: Any
 
+    @property
+    def method(self) -> str:
+        """The broker's method that does it: `offset_commit` for OffsetCommit."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", self.name).lower()
+
+
+Partition = TypeVar("Partition")
+
+
+class Topic(NamedTuple, Generic[Partition]):
+    name: String
+    partitions: list[Partition]
+
+
+class Deleted(NamedTuple):
+    """A topic or a group."""
+
+    name: String
+    error_code: Int16
+
+
+class ErrorResponse(NamedTuple):
+    """To a heartbeat or a farewell."""
+
+    throttle_time_ms: Annotated[Int32, Since(1)]
+    error_code: Int16
+
 
 # Records
 
@@ -34,16 +62,11 @@ class ProducePartition(NamedTuple):
     records: NullableBytes
 
 
-class ProduceTopic(NamedTuple):
-    name: String
-    partitions: list[ProducePartition]
-
-
 class ProduceRequest(NamedTuple):
     transactional_id: NullableString
     acks: Int16
     timeout_ms: Int32
-    topics: list[ProduceTopic]
+    topics: list[Topic[ProducePartition]]
 
 
 class ProducedPartition(NamedTuple):
@@ -54,13 +77,8 @@ class ProducedPartition(NamedTuple):
     log_start_offset: Annotated[Int64, Since(5)]
 
 
-class ProducedTopic(NamedTuple):
-    name: String
-    partitions: list[ProducedPartition]
-
-
 class ProduceResponse(NamedTuple):
-    topics: list[ProducedTopic]
+    topics: list[Topic[ProducedPartition]]
     throttle_time_ms: Int32 = 0
 
 
@@ -72,16 +90,6 @@ class FetchPartition(NamedTuple):
     max_bytes: Int32
 
 
-class FetchTopic(NamedTuple):
-    name: String
-    partitions: list[FetchPartition]
-
-
-class ForgottenTopic(NamedTuple):
-    name: String
-    partitions: list[Int32]
-
-
 class FetchRequest(NamedTuple):
     replica_id: Int32
     max_wait_ms: Int32
@@ -90,8 +98,8 @@ class FetchRequest(NamedTuple):
     isolation_level: Int8
     session_id: Annotated[Int32, Since(7, 0)]
     session_epoch: Annotated[Int32, Since(7, -1)]
-    topics: list[FetchTopic]
-    forgotten_topics: Annotated[list[ForgottenTopic], Since(7, ())]
+    topics: list[Topic[FetchPartition]]
+    forgotten_topics: Annotated[list[Topic[Int32]], Since(7, ())]
     rack_id: Annotated[String, Since(11, "")]
 
 
@@ -111,16 +119,11 @@ class FetchedPartition(NamedTuple):
     records: Bytes
 
 
-class FetchedTopic(NamedTuple):
-    name: String
-    partitions: list[FetchedPartition]
-
-
 class FetchResponse(NamedTuple):
     throttle_time_ms: Int32
     error_code: Annotated[Int16, Since(7)]
     session_id: Annotated[Int32, Since(7)]
-    topics: list[FetchedTopic]
+    topics: list[Topic[FetchedPartition]]
 
 
 class ListOffsetsPartition(NamedTuple):
@@ -128,15 +131,10 @@ class ListOffsetsPartition(NamedTuple):
     timestamp: Int64
 
 
-class ListOffsetsTopic(NamedTuple):
-    name: String
-    partitions: list[ListOffsetsPartition]
-
-
 class ListOffsetsRequest(NamedTuple):
     replica_id: Int32
     isolation_level: Annotated[Int8, Since(2, 0)]
-    topics: list[ListOffsetsTopic]
+    topics: list[Topic[ListOffsetsPartition]]
 
 
 class ListedOffset(NamedTuple):
@@ -146,14 +144,9 @@ class ListedOffset(NamedTuple):
     offset: Int64
 
 
-class ListedOffsetsTopic(NamedTuple):
-    name: String
-    partitions: list[ListedOffset]
-
-
 class ListOffsetsResponse(NamedTuple):
     throttle_time_ms: Annotated[Int32, Since(2)]
-    topics: list[ListedOffsetsTopic]
+    topics: list[Topic[ListedOffset]]
 
 
 class InitProducerIdRequest(NamedTuple):
@@ -263,14 +256,9 @@ class DeleteTopicsRequest(NamedTuple):
     timeout_ms: Int32
 
 
-class DeletedTopic(NamedTuple):
-    name: String
-    error_code: Int16
-
-
 class DeleteTopicsResponse(NamedTuple):
     throttle_time_ms: Annotated[Int32, Since(1)]
-    topics: list[DeletedTopic]
+    topics: list[Deleted]
 
 
 class ConfigResource(NamedTuple):
@@ -382,19 +370,9 @@ class HeartbeatRequest(NamedTuple):
     member_id: String
 
 
-class HeartbeatResponse(NamedTuple):
-    throttle_time_ms: Annotated[Int32, Since(1)]
-    error_code: Int16
-
-
 class LeaveGroupRequest(NamedTuple):
     group_id: String
     member_id: String
-
-
-class LeaveGroupResponse(NamedTuple):
-    throttle_time_ms: Annotated[Int32, Since(1)]
-    error_code: Int16
 
 
 class CommitPartition(NamedTuple):
@@ -403,17 +381,12 @@ class CommitPartition(NamedTuple):
     metadata: NullableString
 
 
-class CommitTopic(NamedTuple):
-    name: String
-    partitions: list[CommitPartition]
-
-
 class OffsetCommitRequest(NamedTuple):
     group_id: String
     generation_id: Int32
     member_id: String
     retention_time_ms: Int64
-    topics: list[CommitTopic]
+    topics: list[Topic[CommitPartition]]
 
 
 class CommittedPartition(NamedTuple):
@@ -421,24 +394,14 @@ class CommittedPartition(NamedTuple):
     error_code: Int16
 
 
-class CommittedTopic(NamedTuple):
-    name: String
-    partitions: list[CommittedPartition]
-
-
 class OffsetCommitResponse(NamedTuple):
     throttle_time_ms: Annotated[Int32, Since(3)]
-    topics: list[CommittedTopic]
-
-
-class OffsetFetchTopic(NamedTuple):
-    name: String
-    partitions: list[Int32]
+    topics: list[Topic[CommittedPartition]]
 
 
 class OffsetFetchRequest(NamedTuple):
     group_id: String
-    topics: list[OffsetFetchTopic] | None
+    topics: list[Topic[Int32]] | None
 
 
 class FetchedOffset(NamedTuple):
@@ -448,14 +411,9 @@ class FetchedOffset(NamedTuple):
     error_code: Int16
 
 
-class FetchedOffsetsTopic(NamedTuple):
-    name: String
-    partitions: list[FetchedOffset]
-
-
 class OffsetFetchResponse(NamedTuple):
     throttle_time_ms: Annotated[Int32, Since(3)]
-    topics: list[FetchedOffsetsTopic]
+    topics: list[Topic[FetchedOffset]]
     error_code: Annotated[Int16, Since(2)] = 0
 
 
@@ -504,14 +462,9 @@ class DeleteGroupsRequest(NamedTuple):
     group_ids: list[String]
 
 
-class DeletedGroup(NamedTuple):
-    group_id: String
-    error_code: Int16
-
-
 class DeleteGroupsResponse(NamedTuple):
     throttle_time_ms: Int32
-    groups: list[DeletedGroup]
+    groups: list[Deleted]
 
 
 API_VERSIONS = Api(18, "ApiVersions", 0, 2, ApiVersionsRequest)

@@ -60,7 +60,7 @@ class CommittedOffsets:
             if os.write(self._file, content) < len(content):
                 raise OSError("the disk is full")
             if self._fsync:
-                os.fdatasync(self._file)
+                os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, self._size_bytes)
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error

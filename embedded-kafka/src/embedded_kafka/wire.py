@@ -19,13 +19,14 @@ Int64 = Annotated[int, "q"]
 Boolean = Annotated[bool, "?"]
 String = Annotated[str, "string"]
 NullableString = Annotated[str | None, "string"]
-Bytes = Annotated[bytes | memoryview, "bytes"]
-NullableBytes = Annotated[bytes | memoryview | None, "bytes"]
+Bytes = Annotated[bytes | bytearray | memoryview, "bytes"]
+NullableBytes = Annotated[bytes | bytearray | memoryview | None, "bytes"]
 
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 Decoder = Callable[[bytes, int], tuple[Any, int]]  # message and position -> value and the position after it
 Encoder = Callable[[Any, list[Buffer]], None]
 
+_MAX_ELEMENTS = 100_000  # of an array: a client's few bytes must not become many of ours
 _LENGTH_16 = struct.Struct(">h")
 _LENGTH_32 = struct.Struct(">i")
 _HEADER = struct.Struct(">hhi")
@@ -143,7 +144,7 @@ def _array_decoder(element: Any, nullable: bool, version: int) -> Decoder:
         if count == -1 and nullable:
             return None, at
         # No element is shorter than a byte, so a count beyond what is left can only be a lie.
-        if not 0 <= count <= len(message) - at:
+        if not 0 <= count <= min(len(message) - at, _MAX_ELEMENTS):
             raise Malformed(f"an array of {count} elements in {len(message) - at} bytes")
         if fixed and count:
             end = at + count * fixed.size
@@ -276,7 +277,10 @@ def _kind(hint: Any) -> tuple[Any, str | None, bool]:
 
 
 def _fields(kind: Any) -> list[tuple[str, Any, Since | None]]:
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(get_origin(kind) or kind, include_extras=True)
+    for name, hint in hints.items():
+        if get_origin(kind) and getattr(hint, "__parameters__", ()):
+            hints[name] = hint[get_args(kind)]  # list[Partition] in a Topic[FetchPartition]
     marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
     since = {name: next((mark for mark in marks[name] if isinstance(mark, Since)), None) for name in hints}
     return [(name, hints[name], since[name]) for name in kind._fields]

@@ -1,14 +1,18 @@
 """Waiting for a condition with a deadline, instead of sleeping."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 
 async def until(condition: Callable[[], object], seconds: float = 15) -> None:
+    """The condition may be asynchronous."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while True:
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
+                return
             await asyncio.sleep(0.005)
 
 
