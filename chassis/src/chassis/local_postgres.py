@@ -191,7 +191,7 @@ class LocalPostgres:
         elif runner.installation.major >= 17 and sys.platform == "linux":
             command += ["--sync-method=syncfs"]  # one call rather than one for each of a thousand files
         made = subprocess.run(  # noqa: S603 - the programs of this PostgreSQL
-            runner.command(command, None),
+            runner.command(command, signal.SIGKILL if self._die_with_parent else None),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

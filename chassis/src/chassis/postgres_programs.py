@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .launcher import NO_USER_NAMESPACE, launch_command
@@ -47,6 +48,7 @@ def _of_the_distribution() -> list[Path]:
     return sorted(found, key=lambda place: float(place.parent.name), reverse=True)
 
 
+@cache
 def _major_version(place: Path) -> int:
     told = subprocess.run(  # noqa: S603 - the programs of this PostgreSQL
         [str(place / "postgres"), "--version"], capture_output=True, text=True, check=False
@@ -131,6 +133,7 @@ class OtherUserRunner(Runner):
             self.installation = Installation(self._copy, self.installation.major)
 
 
+@cache
 def user_namespaces_work() -> bool:
     if sys.platform != "linux":
         return False

@@ -2,20 +2,12 @@
 
 from chassis.service import serve
 
-from .app import create_app
-from .settings import GatewaySettings
+from .app import SERVER_OPTIONS, create_app
+from .settings import Settings
 
 
 def main() -> None:
-    serve(
-        GatewaySettings,
-        create_app,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-        # uvicorn would believe X-Forwarded-For from 127.0.0.1, and with it whoever sends one from there.
-        proxy_headers=False,
-    )
+    serve(Settings, create_app, loop="uvloop", **SERVER_OPTIONS)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ _LONGEST_TARGET_BYTES = 8 * 1024
 # Segments that are neither empty nor dots, of characters that mean themselves (RFC 3986 §3.3, without `;`).
 _PLAIN = re.compile(rb"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
-# Escaped: / \ ; ? # and controls mean something else to whoever decodes them early; %25.. to whoever decodes twice.
-_RISKY_ESCAPE = re.compile(rb"%(?:2[fF]|5[cC]|3[bBfF]|23|[01][0-9A-Fa-f]|7[fF]|25[0-9A-Fa-f]{2})")
+# Escaped / \ ; ? # and controls mean something else to whoever decodes them before splitting the path.
+_RISKY_ESCAPE = re.compile(rb"%(?:2[fF]|5[cC]|3[bBfF]|23|[01][0-9A-Fa-f]|7[fF])")
+_ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}")
 _ODD_CHARACTER = re.compile(rb"[^A-Za-z0-9._~!$&'()*+,=:@/%-]")
 _ODD_IN_QUERY = re.compile(rb"[\x00-\x20\x7f#]")
 _DOTS = re.compile(rb"/\.\.?(?:/|\Z)")
@@ -36,12 +37,16 @@ def _read_escaped(raw_path: bytes) -> str:
     if not raw_path.startswith(b"/"):
         raise AmbiguousRequest("The path must begin with a slash.")
     if odd := _ODD_CHARACTER.search(raw_path):
-        raise AmbiguousRequest(f"The path has the character {odd[0].decode('latin-1')!r} in it, which is not taken here.")
+        raise AmbiguousRequest(
+            f"The path has the character {odd[0].decode('latin-1')!r} in it, which is not taken here."
+        )
     if any(escape[1] is None for escape in _ESCAPE.finditer(raw_path)):
         raise AmbiguousRequest("The path has a % in it that is not followed by two hexadecimal digits.")
     if risky := _RISKY_ESCAPE.search(raw_path):
         raise AmbiguousRequest(f"The path has {risky[0].decode()} in it, which is not taken here.")
     decoded = unquote_to_bytes(raw_path)
+    if _ESCAPED.search(decoded):
+        raise AmbiguousRequest("The path is percent-encoded twice.")
     if b"//" in decoded:
         raise AmbiguousRequest("The path has an empty segment in it (//).")
     if _DOTS.search(decoded):

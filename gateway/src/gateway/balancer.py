@@ -3,27 +3,28 @@
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import httpx
-
 from chassis.discovery import Instance, Registry
 
 from .breaker import Breaker
 from .metrics import BREAKER_OPEN, INSTANCES
 from .routes import Target
-from .settings import GatewaySettings
+from .settings import Settings
 
 
 class Backend:
     """One instance as the gateway knows it: where it is, how busy it is, whether it works."""
 
-    __slots__ = ("authority", "breaker", "in_flight", "origin", "service", "url")
+    __slots__ = ("authority", "breaker", "host", "in_flight", "origin", "service", "url")
 
-    def __init__(self, service: str, origin: tuple[str, int], settings: GatewaySettings) -> None:
+    def __init__(self, service: str, origin: tuple[str, int], settings: Settings) -> None:
         host, port = origin
         self.service = service
         self.origin = origin
         self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.host = self.authority.encode("idna" if not self.authority.isascii() else "ascii")
         # Parsed once: a new httpx.URL for each request would cost more than all the rest of it.
         self.url = httpx.URL(f"http://{self.authority}")
         self.in_flight = 0
@@ -34,7 +35,7 @@ class Balancer:
     """Knows the backends of every target; a backend lives as long as its address is in the registry."""
 
     def __init__(
-        self, registry: Registry | None, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic
+        self, registry: Registry | None, settings: Settings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry = registry
         self._settings = settings
@@ -90,16 +91,23 @@ class Balancer:
         instances = self._registry.instances(target.name) if self._registry is not None else ()
         known = self._found.get(target.name)
         if known is None or known[0] is not instances:  # the registry makes a new tuple each time it is read
+            if known is None:
+                # Asked when the metric is read: it is right for a service that nobody calls as well.
+                INSTANCES.labels(target.name).set_function(partial(self._count, target.name))
             known = (instances, self._renew(target.name, instances, known[1] if known else []))
             self._found[target.name] = known
         return known[1]
 
+    def _count(self, service: str) -> int:
+        return len(self._registry.instances(service)) if self._registry is not None else 0
+
     def _renew(self, service: str, instances: tuple[Instance, ...], old: list[Backend]) -> list[Backend]:
         kept = {backend.origin: backend for backend in old}
         origins = dict.fromkeys((instance.host, instance.port) for instance in instances)
-        renewed = [kept.pop(origin, None) or Backend(service, origin, self._settings) for origin in origins]
+        renewed = [
+            kept.pop(origin) if origin in kept else Backend(service, origin, self._settings) for origin in origins
+        ]
         for gone in kept.values():
             if gone.breaker.is_open:
                 BREAKER_OPEN.remove(gone.authority)
-        INSTANCES.labels(service).set(len(renewed))
         return renewed

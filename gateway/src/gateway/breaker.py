@@ -1,6 +1,6 @@
 """Stops calling what keeps failing: a breaker for each instance, and a budget for retries."""
 
-from .settings import GatewaySettings
+from .settings import Settings
 
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -10,7 +10,7 @@ class Breaker:
 
     __slots__ = ("_failures", "_open_until", "_pause_seconds", "_probing", "_settings")
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._failures = 0
         self._pause_seconds = 0.0

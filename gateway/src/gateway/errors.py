@@ -2,9 +2,8 @@
 
 import json
 
-from starlette.types import Send
-
 from chassis.problems import BadRequest, NotFound, Problem, problem_document
+from starlette.types import Send
 
 
 class NoRoute(NotFound):
@@ -15,6 +14,11 @@ class NoRoute(NotFound):
 class AmbiguousRequest(BadRequest):
     code = "ambiguous-request"
     title = "The request could be read in more than one way"
+
+
+class MalformedRequest(BadRequest):
+    code = "malformed-request"
+    title = "The request is not HTTP as it should be"
 
 
 class ClientTooSlow(Problem):
@@ -41,6 +45,10 @@ class HeadersTooLarge(Problem):
     title = "The headers are too large"
 
 
+class Unexpected(Problem):
+    """A defect of the gateway, with the base class's status and title."""
+
+
 class UpstreamFailed(Problem):
     status = 502
     code = "upstream-failed"
@@ -59,12 +67,12 @@ class UpstreamTooSlow(Problem):
     title = "The service behind this path did not answer in time"
 
 
-class ClientGone(Exception):  # noqa: N818 - nothing failed here: nobody is left to be answered
+class ClientGone(Exception):
     """The client has closed its connection."""
 
 
-async def send_problem(send: Send, problem: Problem, *, instance: str, request_id: bytes, close: bool = False) -> None:
-    """Answer with a problem document (RFC 9457); `close` ends the connection after it."""
+def problem_body(problem: Problem, instance: str | None = None) -> bytes:
+    """The problem as a document (RFC 9457)."""
     document = problem_document(
         status=problem.status,
         code=problem.code,
@@ -73,7 +81,12 @@ async def send_problem(send: Send, problem: Problem, *, instance: str, request_i
         instance=instance,
         **problem.extensions,
     )
-    body = json.dumps(document, ensure_ascii=False).encode()
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+async def send_problem(send: Send, problem: Problem, *, instance: str, request_id: bytes, close: bool = False) -> None:
+    """Answer with a problem document; `close` ends the connection after it."""
+    body = problem_body(problem, instance)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

@@ -2,46 +2,41 @@
 
 from chassis.security import Caller, Security, bearer_token
 
-# What the gateway says of the caller. Services believe it (after they have checked the token again).
 _RESERVED_PREFIXES = (
-    "x-user-",
-    "x-session-",
-    "x-auth-",
-    "x-authenticated-",
-    "x-caller-",
-    "x-forwarded-",
-    "x-original-",
-    "x-envoy-",
-    "x-http-method",
+    b"x-auth-",
+    b"x-authenticated-",
+    b"x-caller-",
+    b"x-envoy-",
+    b"x-forwarded-",
+    b"x-http-method",
+    b"x-original-",
+    b"x-session-",
+    b"x-user-",
 )
 _RESERVED = frozenset(
     {
-        "forwarded",
-        "x-forwarded",
-        "x-user",
-        "x-role",
-        "x-roles",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "remote-user",
-        "x-remote-user",
-        "x-rewrite-url",
-        "x-method-override",
-        "x-request-id",
-        "traceparent",
-        "tracestate",
-        "proxy",  # httpoxy: CGI-like servers make HTTP_PROXY of it
+        b"cf-connecting-ip",
+        b"forwarded",
+        b"proxy",  # httpoxy: CGI-like servers make HTTP_PROXY of it
+        b"remote-user",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
+        b"x-method-override",
+        b"x-real-ip",
+        b"x-remote-user",
+        b"x-rewrite-url",
+        b"x-role",
+        b"x-roles",
+        b"x-user",
     }
 )
 
 
 def is_reserved(name: bytes) -> bool:
-    """Whether only the gateway may say this to a service; `x_user_id` counts as `x-user-id`, as CGI-like servers do."""
-    plain = name.decode("latin-1").strip().lower().replace("_", "-")
-    return plain in _RESERVED or plain.startswith(_RESERVED_PREFIXES)
+    """Whether services would believe it of the gateway alone; `name` in lower case, with hyphens."""
+    return name in _RESERVED or name.startswith(_RESERVED_PREFIXES)
 
 
 async def caller_of(authorization: bytes | None, security: Security) -> Caller:
@@ -52,7 +47,22 @@ async def caller_of(authorization: bytes | None, security: Security) -> Caller:
 def caller_headers(caller: Caller) -> list[tuple[bytes, bytes]]:
     """What services are told of a caller whose token was verified."""
     return [
-        (b"x-user-id", str(caller.user_id).encode()),
-        (b"x-user-role", caller.role.encode("latin-1", "replace")),
-        (b"x-session-id", caller.session_id.encode("latin-1", "replace")),
+        (b"x-user-id", str(caller.user_id).encode("ascii")),
+        (b"x-user-role", caller.role.encode("ascii", "replace")),
+        (b"x-session-id", caller.session_id.encode("ascii", "replace")),
     ]
+
+
+def forwarding_headers(*, client: str, scheme: str, host: bytes, stripped: str) -> list[tuple[bytes, bytes]]:
+    """How the request came here: for servers that know X-Forwarded-*, and in the words of RFC 7239."""
+    address, proto = client.encode("ascii", "replace"), scheme.encode("ascii")
+    node = b'"[%b]"' % address if b":" in address else address
+    headers = [(b"x-forwarded-for", address), (b"x-forwarded-proto", proto)]
+    if host:
+        headers.append((b"x-forwarded-host", host))
+        headers.append((b"forwarded", b'for=%b;host="%b";proto=%b' % (node, host, proto)))
+    else:
+        headers.append((b"forwarded", b"for=%b;proto=%b" % (node, proto)))
+    if stripped:
+        headers.append((b"x-forwarded-prefix", stripped.encode("utf-8")))
+    return headers

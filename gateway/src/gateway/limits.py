@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable
 
 from .errors import TooManyRequests
-from .settings import GatewaySettings
+from .settings import Settings
 
 _SWEEP_EVERY = 10_000  # looks, between two rounds of forgetting the callers whose buckets are full again
 
@@ -17,7 +17,7 @@ _SWEEP_EVERY = 10_000  # looks, between two rounds of forgetting the callers who
 class RateLimiter:
     """Token buckets as GCRA has them: all that is kept of a caller is the moment when its bucket will be full."""
 
-    def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
         self._full_at: dict[Hashable, float] = {}
@@ -38,6 +38,10 @@ class RateLimiter:
         if self._looks >= _SWEEP_EVERY:
             self._looks = 0
             self._full_at = {known: moment for known, moment in self._full_at.items() if moment > now}
+
+    def __len__(self) -> int:
+        """How many callers are remembered."""
+        return len(self._full_at)
 
     def _refusal(self, wait_seconds: float) -> TooManyRequests:
         rate, burst = self._settings.rate_per_second, self._settings.rate_burst

@@ -6,7 +6,7 @@ from collections import deque
 
 import httpx
 
-from .settings import GatewaySettings
+from .settings import Settings
 from .wire import Connection
 
 _LONGEST_LINE = 1000
@@ -15,7 +15,7 @@ _LONGEST_LINE = 1000
 class ConnectionPool:
     """Gives out connections to one address. Whoever took one gives it back with `release`."""
 
-    def __init__(self, origin: tuple[str, int], settings: GatewaySettings) -> None:
+    def __init__(self, origin: tuple[str, int], settings: Settings) -> None:
         self._origin = origin
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -70,15 +70,18 @@ class ConnectionPool:
         """A connection that became free, or None: a new one may be opened."""
         if len(self._line) >= _LONGEST_LINE:
             raise httpx.PoolTimeout("too many requests wait for this instance already")
-        place = self._loop.create_future()
+        place: asyncio.Future[Connection | None] = self._loop.create_future()
         self._line.append(place)
         try:
             async with asyncio.timeout(self._settings.connect_timeout_seconds):
                 return await place
         except BaseException as error:
-            if place.done() and not place.cancelled() and not place.exception():
-                self._pass_on(place.result())
-            else:
+            if place.done() and not place.cancelled():  # its turn came in the moment when it gave up
+                handed = place.result()
+                if handed is not None:
+                    self.busy.discard(handed)
+                self._pass_on(handed)
+            elif place in self._line:
                 self._line.remove(place)
             if isinstance(error, TimeoutError):
                 raise httpx.PoolTimeout("no connection to this instance became free in time") from None

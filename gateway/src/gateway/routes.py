@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 class RouteTable:
     """The routes, ready to be asked. It is never changed, only replaced: a request sees one table or the next."""
 
-    def __init__(self, routes: "Sequence[Route]", *, admin_only_services: Sequence[str] = (), own_name: str = "") -> None:
+    def __init__(
+        self, routes: "Sequence[Route]", *, admin_only_services: Sequence[str] = (), own_name: str = ""
+    ) -> None:
         self.routes = tuple(routes)
         self._by_prefix: Mapping[str, Route] = {route.prefix: route for route in routes}
         self._by_service: dict[str, list[Route]] = {}
@@ -34,9 +36,10 @@ class RouteTable:
             if (route := self._by_prefix.get(prefix)) is not None:
                 return self._by_route(route, method, path)
             prefix = prefix[: prefix.rfind("/")]
-        service, stripped = path[1:].partition("/")[0].lower(), path.find("/", 1)
-        if service != self._own_name and (service in self._by_service or is_registered(service)):
-            return self._by_name(service, method, path[stripped:] if stripped > 0 else "/", path[: len(service) + 1])
+        name, slash, rest = path[1:].partition("/")
+        service = name.lower()
+        if name.isascii() and service != self._own_name and (service in self._by_service or is_registered(service)):
+            return self._by_name(service, method, slash + rest or "/", f"/{name}")
         root = self._by_prefix.get("/")
         return self._by_route(root, method, path) if root is not None else None
 
@@ -47,7 +50,7 @@ class RouteTable:
 
     def _by_name(self, service: str, method: str, seen: str, stripped: str) -> "Match":
         # The rules of the routes to this very service hold for the same paths here; another service's rules do not.
-        routes = [route for route in self._by_service.get(service, ()) if _covers(route.seen_prefix, seen)]
+        routes = [route for route in self._by_service.get(service, ()) if covers(route.seen_prefix, seen)]
         longest = max((len(route.seen_prefix) for route in routes), default=0)
         access = max(
             (route.access_of(method, seen) for route in routes if len(route.seen_prefix) == longest),
@@ -58,7 +61,8 @@ class RouteTable:
         return Match(service, Target(service), stripped, _at_least_admin(seen, access))
 
 
-def _covers(prefix: str, path: str) -> bool:
+def covers(prefix: str, path: str) -> bool:
+    """Whether the path lies under the prefix, by whole segments."""
     return prefix == "/" or path == prefix or path.startswith(f"{prefix}/")
 
 
@@ -205,7 +209,7 @@ def refuse_contradictions(routes: list[Route]) -> list[Route]:
         if route.id in ids:
             raise ValueError(f"two routes have the id {route.id!r}; each needs its own")
         if route.prefix in owners:
-            raise ValueError(f"the routes {owners[route.prefix]!r} and {route.id!r} have the same prefix {route.prefix}")
+            raise ValueError(f"the routes {owners[route.prefix]!r} and {route.id!r} share the prefix {route.prefix}")
         ids.add(route.id)
         owners[route.prefix] = route.id
     return routes

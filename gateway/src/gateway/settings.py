@@ -2,20 +2,19 @@
 
 from typing import Annotated, ClassVar
 
+from chassis.settings import CommaList, ServiceSettings, refreshable
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
-
-from chassis.settings import CommaList, ServiceSettings, refreshable
 
 from .routes import Route, refuse_contradictions
 
 
-class GatewaySettings(ServiceSettings):
+class Settings(ServiceSettings):
     service_name: ClassVar[str] = "gateway"
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     port: int = Field(
-        8072, validation_alias="PORT", description="port to listen on; 0 takes any free one", ge=0, le=65535
+        default=8072, validation_alias="PORT", description="port to listen on; 0 takes any free one", ge=0, le=65535
     )
     routes: Annotated[list[Route], AfterValidator(refuse_contradictions)] = refreshable(
         [], description="the route table; a new one takes effect whole, or not at all"
@@ -47,9 +46,7 @@ class GatewaySettings(ServiceSettings):
         50.0, description="how long an idle connection to an instance is kept; less than the services keep it", gt=0
     )
     connections_per_instance: int = refreshable(200, description="connections to one instance at a time", ge=1)
-    breaker_failures: int = refreshable(
-        5, description="failures in a row after which an instance is left alone", ge=1
-    )
+    breaker_failures: int = refreshable(5, description="failures in a row after which an instance is left alone", ge=1)
     breaker_pause_seconds: float = refreshable(
         1.0, description="how long it is left alone at first; twice as long after each failed probe, up to 30 s", gt=0
     )

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from .pool import ConnectionPool
-from .settings import GatewaySettings
+from .settings import Settings
 from .wire import Connection
 
 _SWEEP_SECONDS = 0.1
@@ -63,6 +63,9 @@ class RawResponse(httpx.Response):
         self.raw_headers = raw_headers
         self.stream = stream
         self.extensions = {"http_version": b"HTTP/1.1"}
+        # What httpx.Response's own __init__ would set, for its methods to work.
+        self.is_closed = self.is_stream_consumed = False
+        self._request = None
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]  # a property in place of an attribute
@@ -76,7 +79,7 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
     `replayable`. Nothing else is ever sent twice here.
     """
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[tuple[str, int], ConnectionPool] = {}
 
@@ -141,7 +144,7 @@ async def _exchange(request: httpx.Request, pool: ConnectionPool, connection: Co
 
 def _head_of(request: httpx.Request) -> tuple[bytes, bool]:
     """The request's head as it is sent, and whether its body is to be sent in chunks."""
-    raw = request.raw_headers if isinstance(request, RawRequest) else request.headers.raw
+    raw = request.raw_headers if isinstance(request, RawRequest) else _in_lower_case(request.headers)
     target = request.extensions.get("target") or request.url.raw_path
     parts = [request.method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n"]
     is_chunked = False
@@ -151,6 +154,10 @@ def _head_of(request: httpx.Request) -> tuple[bytes, bool]:
             is_chunked = True
     parts.append(b"\r\n")
     return b"".join(parts), is_chunked
+
+
+def _in_lower_case(headers: httpx.Headers) -> RawHeaders:
+    return [(name.lower(), value) for name, value in headers.raw]
 
 
 async def _upload(stream: httpx.AsyncByteStream, connection: Connection, *, is_chunked: bool) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import select
+from typing import cast
 
 import httptools
 import httpx
+
+from .errors import ClientTooSlow
 
 _HIGH_WATER_BYTES = 128 * 1024  # of a body that nobody has fetched yet; above it, nothing more is read
 _LARGEST_HEAD_BYTES = 64 * 1024
@@ -99,7 +102,7 @@ class Connection(asyncio.Protocol):
         return self._head_bytes > 0
 
     async def head(self) -> None:
-        """Wait for status and headers; a small body comes with them. Raises httpx.TransportError, or what `fail` got."""
+        """Wait for status and headers; a small body comes with them. Raises httpx.TransportError, or what ended it."""
         while not self._head_ready:
             await self._wait()
 
@@ -146,7 +149,8 @@ class Connection(asyncio.Protocol):
     def end(self) -> bool:
         """The exchange is over; says whether another may follow on this connection."""
         self._is_busy = False
-        return self._is_complete and self._is_uploaded and self._keeps_alive and self.is_usable()
+        is_clean = self._is_complete and self._is_uploaded and not self._read_paused
+        return is_clean and self._keeps_alive and self.is_usable()
 
     def is_usable(self) -> bool:
         return not self.is_closed and self._transport is not None and not self._transport.is_closing()
@@ -189,7 +193,7 @@ class Connection(asyncio.Protocol):
                 self.fail(
                     httpx.WriteTimeout("the upstream takes no more of the request")
                     if self._write_paused
-                    else httpx.ReadTimeout("the client sends no more of the request", request=None)
+                    else ClientTooSlow(f"Nothing more of the body came for {idle_timeout_seconds:g} s.")
                 )
         elif quiet > (idle_timeout_seconds if self._head_ready else response_timeout_seconds):
             self.fail(httpx.ReadTimeout("the upstream sends nothing"))
@@ -197,8 +201,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
 
     def data_received(self, data: bytes) -> None:
         if not self._is_busy:
@@ -220,6 +223,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
+        self._write_paused = False
         if self._is_busy and not self._is_complete and self._error is None:
             self._error = (
                 httpx.RemoteProtocolError("the upstream closed the connection before its answer was whole")
@@ -274,6 +278,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200:
             return  # 100 Continue, 103 Early Hints: the real answer follows
+        if status > 599:
+            raise ValueError(f"status {status}")
         self.status = status
         self._head_seen = True
         if self._method == "HEAD":

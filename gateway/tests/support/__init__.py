@@ -1,0 +1,1 @@
+"""What stands around a gateway under test: upstreams, a registry, raw clients."""
