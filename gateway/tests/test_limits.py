@@ -45,6 +45,26 @@ def test_callers_do_not_share_a_bucket() -> None:
     assert [taken(limiter, 5, caller) for caller in ("one", "another")] == [2, 2]
 
 
+def test_a_bucket_for_many_holds_as_much_as_theirs_together() -> None:
+    clock = Clock()
+    limiter = RateLimiter(Settings(rate_per_second=1, rate_burst=2), clock)
+
+    def taken_for_four() -> int:
+        return sum(1 for _ in range(20) if not _is_refused(limiter))
+
+    assert taken_for_four() == 8
+    clock.now += 1
+    assert taken_for_four() == 4
+
+
+def _is_refused(limiter: RateLimiter) -> bool:
+    try:
+        limiter.take("an address", share=4)
+    except TooManyRequests:
+        return True
+    return False
+
+
 def test_a_refusal_says_when_to_come_back() -> None:
     limiter = RateLimiter(Settings(rate_per_second=0.5, rate_burst=2), Clock())
     taken(limiter, 2)

@@ -527,7 +527,9 @@ class TestAnswers:
 
     async def test_bad_tokens_are_counted_against_the_address(self, tokens: TokenMaker, upstream: Echo) -> None:
         routes = [{"id": "a", "prefix": "/a", "uri": upstream.url}]
-        async with running_gateway(tokens, routes, rate_per_second=0.001, rate_burst=3) as gateway:
+        async with running_gateway(
+            tokens, routes, rate_per_second=0.001, rate_burst=3, rate_address_share=1
+        ) as gateway:
             statuses = [
                 (await gateway.client.get("/a", headers={"Authorization": "Bearer x"})).status_code for _ in range(4)
             ]

@@ -3,10 +3,11 @@
 import base64
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from .problems import BadRequest
 
@@ -15,6 +16,16 @@ RowT = TypeVar("RowT")
 
 _LARGEST_PAGE = 100
 
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("in UTC this time would not be within the years 1 to 9999") from error
+
+
+# A moment to filter by; without an offset it is in UTC.
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Limit = Annotated[int, Query(ge=1, le=_LARGEST_PAGE, description="how many items at most")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="next_cursor of the page before")]
 

@@ -8,16 +8,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from .database import Database
-from .discovery import Registry, internal_client, resolve
+from .discovery import Registry
 from .health import Health
 from .housekeeping import Housekeeping
 from .kafka import Kafka
 from .messages import Event, topics_of
 from .outbox import Relay
+from .published_keys import published_at
 from .reactions import Reactions
 from .reader import Reader
 from .revocations import RevocationListener
-from .security import FetchKeys, KeySet, Security, parse_keys
+from .security import FetchKeys, KeySet, Security
 from .settings import ServiceSettings
 from .supervisor import Supervisor
 
@@ -51,7 +52,7 @@ class Parts:
         self.registry = Registry(settings) if settings.discovery_url else None
         self.security = Security(
             # Own keys cost nothing to look up again.
-            KeySet(fetch_keys, cool_down_seconds=0) if fetch_keys else KeySet(self._fetch_keys),
+            KeySet(fetch_keys, cool_down_seconds=0) if fetch_keys else KeySet(published_at(settings, self.registry)),
             issuer=settings.token_issuer,
             audience=settings.token_audience,
         )
@@ -108,13 +109,6 @@ class Parts:
     async def _relay(self) -> None:
         await self.kafka.ensure_topics(self._topics)
         await self.relay.run()
-
-    async def _fetch_keys(self) -> dict[str, Any]:
-        url = await resolve(self._settings.jwks_url, self.registry)
-        async with internal_client(timeout_seconds=3.0) as client:
-            answer = await client.get(url)
-            answer.raise_for_status()
-            return parse_keys(answer.text)
 
     async def _check_tasks(self) -> str | None:
         failing = self.supervisor.failing()

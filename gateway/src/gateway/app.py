@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chassis.discovery import Registry, internal_client, resolve
+from chassis.discovery import Registry
 from chassis.health import Health
 from chassis.kafka import Kafka
+from chassis.published_keys import published_at
 from chassis.revocations import RevocationListener
-from chassis.security import KeySet, Security, parse_keys
+from chassis.security import KeySet, Security
 from chassis.supervisor import Supervisor
 from chassis.web import add_service_defaults
 from fastapi import FastAPI
@@ -23,8 +24,6 @@ from .settings import Settings
 from .upstream import UpstreamTransport
 from .visits import Visits
 
-_KEYS_TIMEOUT_SECONDS = 2.0
-
 # How uvicorn has to serve this app.
 SERVER_OPTIONS: dict[str, Any] = {
     "http": GatewayProtocol,
@@ -37,7 +36,7 @@ SERVER_OPTIONS: dict[str, Any] = {
 def create_app(settings: Settings) -> "Gateway":
     registry = Registry(settings) if settings.discovery_url else None
     security = Security(
-        KeySet(lambda: _fetch_keys(settings, registry)), issuer=settings.token_issuer, audience=settings.token_audience
+        KeySet(published_at(settings, registry)), issuer=settings.token_issuer, audience=settings.token_audience
     )
     table = current_table(settings)
     kafka = Kafka(settings)
@@ -47,6 +46,7 @@ def create_app(settings: Settings) -> "Gateway":
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         supervisor.start("connections", transport.run)
         supervisor.start("visits", visits.run)
+        supervisor.start("keys", security.keys.fetch_first)
         if registry is not None:
             supervisor.start("registry", registry.run)
         if settings.kafka_bootstrap:
@@ -104,13 +104,6 @@ def current_table(settings: Settings) -> Callable[[], RouteTable]:
         return table
 
     return current
-
-
-async def _fetch_keys(settings: Settings, registry: Registry | None) -> dict[str, Any]:
-    async with internal_client(timeout_seconds=_KEYS_TIMEOUT_SECONDS) as client:
-        answer = await client.get(await resolve(settings.jwks_url, registry))
-        answer.raise_for_status()
-        return parse_keys(answer.text)
 
 
 def _health(registry: Registry | None, supervisor: Supervisor) -> Health:

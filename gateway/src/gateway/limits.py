@@ -23,16 +23,19 @@ class RateLimiter:
         self._full_at: dict[Hashable, float] = {}
         self._looks = 0
 
-    def take(self, caller: Hashable) -> None:
-        """Take one token from the caller's bucket. Raises TooManyRequests, with Retry-After, when it is empty."""
-        rate = self._settings.rate_per_second
+    def take(self, caller: Hashable, *, share: int = 1) -> None:
+        """Take one token from the caller's bucket. Raises TooManyRequests, with Retry-After, when it is empty.
+
+        `share`: how many callers the bucket is for; it holds that many times as much.
+        """
+        rate = self._settings.rate_per_second * share
         if not rate:
             return
         now = self._clock()
-        burst = self._settings.rate_burst
+        burst = self._settings.rate_burst * share
         full_at = max(self._full_at.get(caller, now), now) + 1 / rate
         if full_at - now > burst / rate + 1e-9:
-            raise self._refusal(full_at - now - burst / rate)
+            raise _refusal(rate, burst, full_at - now - burst / rate)
         self._full_at[caller] = full_at
         self._looks += 1
         if self._looks >= _SWEEP_EVERY:
@@ -43,16 +46,16 @@ class RateLimiter:
         """How many callers are remembered."""
         return len(self._full_at)
 
-    def _refusal(self, wait_seconds: float) -> TooManyRequests:
-        rate, burst = self._settings.rate_per_second, self._settings.rate_burst
-        seconds = max(1, math.ceil(wait_seconds))
-        window = max(1, round(burst / rate))
-        return TooManyRequests(
-            f"You may make {rate:g} requests a second, and {burst} at once after a rest; go on in {seconds} s.",
-            headers={
-                "Retry-After": str(seconds),
-                # draft-ietf-httpapi-ratelimit-headers: what is allowed, what is left, and in how many seconds more.
-                "RateLimit-Policy": f'"default";q={burst};w={window}',
-                "RateLimit": f'"default";r=0;t={seconds}',
-            },
-        )
+
+def _refusal(rate: float, burst: int, wait_seconds: float) -> TooManyRequests:
+    seconds = max(1, math.ceil(wait_seconds))
+    window = max(1, round(burst / rate))
+    return TooManyRequests(
+        f"You may make {rate:g} requests a second, and {burst} at once after a rest; go on in {seconds} s.",
+        headers={
+            "Retry-After": str(seconds),
+            # draft-ietf-httpapi-ratelimit-headers: what is allowed, what is left, and in how many seconds more.
+            "RateLimit-Policy": f'"default";q={burst};w={window}',
+            "RateLimit": f'"default";r=0;t={seconds}',
+        },
+    )

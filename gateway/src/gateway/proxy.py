@@ -103,13 +103,15 @@ class Proxy:
 
     async def _admit(self, match: Match, headers: ClientHeaders, client: str) -> Caller | None:
         """The caller, or None for anybody on a public route. Raises NotAuthenticated, NotAllowed, TooManyRequests."""
+        # An address may be that of many people, so it may ask for more than one of them.
+        share = self._settings.rate_address_share
         if headers.authorization is None and match.access is Access.PUBLIC:
-            self._limiter.take(client)
+            self._limiter.take(client, share=share)
             return None
         try:
             caller = await caller_of(headers.authorization, self._security)
         except NotAuthenticated:
-            self._limiter.take(client)
+            self._limiter.take(client, share=share)
             if match.access is Access.PUBLIC:
                 return None
             raise

@@ -33,6 +33,9 @@ class Settings(ServiceSettings):
         50.0, description="requests a second that one caller may make for ever; 0 sets no limit", ge=0
     )
     rate_burst: int = refreshable(200, description="requests that one rested caller may make at once", ge=1)
+    rate_address_share: int = refreshable(
+        4, description="callers without a token that one network address is taken for", ge=1
+    )
     connect_timeout_seconds: float = refreshable(
         2.0, description="how long a connection to an instance may take, and the wait for a free one", gt=0
     )
