@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from chassis.columns import Name
+from chassis.columns import Json, Name
 from chassis.database import get_locked, preload
 from chassis.tables import NAMING
 from sqlalchemy import (
@@ -26,31 +26,13 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import registry
-from sqlalchemy.types import TypeDecorator
 
 from .domain import Adjustment, Product, RejectReason, ReleaseReason, Reservation, ReservationLine, ReservationStatus
 
 metadata = MetaData(naming_convention=NAMING)
 mapper_registry = registry(metadata=metadata)
-
-
-class Lines(TypeDecorator[Sequence[ReservationLine]]):
-    """The lines of a reservation in its row: they are read and written with it, never by themselves."""
-
-    impl = JSONB
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[ReservationLine] | None, dialect: Dialect) -> Any:
-        return [
-            {"product_id": str(line.product_id), "quantity": line.quantity, "unit_price": line.unit_price}
-            for line in value or ()
-        ]
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[ReservationLine]:
-        return [ReservationLine(UUID(line["product_id"]), line["quantity"], line["unit_price"]) for line in value]
 
 
 class Reason(Name):
@@ -108,7 +90,7 @@ reservations = Table(
     Column("status", Name(ReservationStatus), nullable=False),
     Column("reason", Reason),
     Column("currency", String(3), nullable=False),
-    Column("lines", Lines, nullable=False),
+    Column("lines", Json(list[ReservationLine]), nullable=False),
     Column("total", BigInteger),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

@@ -6,35 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.columns import Name
+from chassis.columns import Json, Name
 from chassis.database import get_locked, preload
 from chassis.tables import NAMING
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Index, MetaData, String, Table, Uuid, select
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, String, Table, Uuid, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import registry
-from sqlalchemy.types import TypeDecorator
 
 from .domain import UNDER_WAY, CancelReason, Order, OrderLine, OrderStatus
 
 metadata = MetaData(naming_convention=NAMING)
 mapper_registry = registry(metadata=metadata)
-
-
-class Lines(TypeDecorator[Sequence[OrderLine]]):
-    """The lines of an order in its row: they are read and written with it, never by themselves."""
-
-    impl = JSONB
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[OrderLine] | None, dialect: Dialect) -> Any:
-        return [
-            {"product_id": str(line.product_id), "quantity": line.quantity, "unit_price": line.unit_price}
-            for line in value or ()
-        ]
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Sequence[OrderLine]:
-        return [OrderLine(UUID(line["product_id"]), line["quantity"], line["unit_price"]) for line in value]
 
 
 orders = Table(
@@ -47,7 +30,7 @@ orders = Table(
     Column("currency", String(3), nullable=False),
     Column("total", BigInteger),
     Column("payment_method", String, nullable=False),
-    Column("lines", Lines, nullable=False),
+    Column("lines", Json(list[OrderLine]), nullable=False),
     Column("carrier", String),
     Column("tracking_number", String),
     Column("placed_at", DateTime(timezone=True), nullable=False),
