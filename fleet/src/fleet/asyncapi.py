@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from chassis.contracts import schema_of
 
 from .contracts import SERVICES, Service, load
