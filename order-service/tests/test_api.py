@@ -213,6 +213,8 @@ class TestListOrders:
             {"status": "LOST"},
             {"customer_id": "1"},
             {"placed_from": "yesterday"},
+            {"placed_from": "0001-01-01T00:00:00+14:00"},
+            {"placed_to": "10000-01-01T00:00:00Z"},
         ],
     )
     async def test_a_bad_query_is_a_problem(self, service: Service, params: dict[str, str]) -> None:

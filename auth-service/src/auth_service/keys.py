@@ -14,6 +14,7 @@ from chassis.ids import uuid7
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwk, jwt
+from jose.backends.base import Key
 from sqlalchemy import text
 
 from .domain import Session, User
@@ -41,6 +42,7 @@ class Keys:
         self._database = database
         self._settings = settings
         self._keys: Sequence[SigningKey] = ()
+        self._signers: dict[str, Key] = {}
 
     async def run(self) -> None:
         """Rotate when it is time, and see what other instances did; to be run as a supervised task."""
@@ -67,7 +69,8 @@ class Keys:
             "iat": issued_at,
             "exp": issued_at + lifetime,
         }
-        token = jwt.encode(claims, key.private_pem, algorithm=_ALGORITHM, headers={"typ": "at+jwt", "kid": key.id})
+        headers = {"typ": "at+jwt", "kid": key.id}
+        token = jwt.encode(claims, self._signers[key.id], algorithm=_ALGORITHM, headers=headers)
         return Tokens(token, session.refresh_token(), max(0, issued_at + lifetime - int(time.time())))
 
     def _active(self) -> SigningKey:
@@ -85,15 +88,18 @@ class Keys:
             if newest is None or now - newest >= timedelta(seconds=self._settings.key_rotation_seconds):
                 # The first key signs at once: nobody has been told of another one.
                 lead = timedelta(seconds=self._settings.key_lead_seconds if keys else 0)
-                new = await asyncio.to_thread(_make_key, now + lead)
-                store.add(new)
-                keys.append(new)
-                logger.info("made the signing key %s, which signs from %s", new.id, new.signs_from.isoformat())
+                made = await asyncio.to_thread(_make_key, now + lead)
+                store.add(made)
+                keys.append(made)
+                logger.info("made the signing key %s, which signs from %s", made.id, made.signs_from.isoformat())
             for key, successor in _with_successors(keys):
                 # What it signed last has run out once its successor has signed for a token's whole life.
                 if successor.signs_from + timedelta(seconds=2 * self._settings.access_token_seconds) < now:
                     await store.remove(key)
                     keys.remove(key)
+        # Reading a private key takes longer than signing with it: 30 ms.
+        new = [key for key in keys if key.id not in self._signers]
+        self._signers |= {key.id: await asyncio.to_thread(jwk.construct, key.private_pem, _ALGORITHM) for key in new}
         self._keys = keys
 
 

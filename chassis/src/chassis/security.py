@@ -11,7 +11,8 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
-from jose import jwt
+from jose import jwk, jwt
+from jose.backends.base import Key
 from jose.exceptions import JWTError
 
 from .problems import NotAllowed, NotAuthenticated, Problem
@@ -56,13 +57,13 @@ class KeySet:
     def __init__(self, fetch: FetchKeys, *, cool_down_seconds: float = _REFETCH_COOL_DOWN_SECONDS) -> None:
         self._fetch = fetch
         self._cool_down_seconds = cool_down_seconds
-        self._keys: dict[str, dict[str, Any]] = {}
+        self._keys: dict[str, Key] = {}
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
         self._looking_again: asyncio.Task[None] | None = None
 
-    async def get(self, key_id: str) -> dict[str, Any] | None:
-        """The JWK with this id, or None. A flood of unknown ids leads to one fetch per cool-down.
+    async def get(self, key_id: str) -> Key | None:
+        """The key with this id, or None. A flood of unknown ids leads to one fetch per cool-down.
 
         Raises KeysAway as long as no keys were ever fetched.
         """
@@ -104,7 +105,7 @@ class KeySet:
             return
         self._asked_at = time.monotonic()
         self._keys = {
-            key["kid"]: key
+            key["kid"]: jwk.construct(key, _ALGORITHM)
             for key in document.get("keys", [])
             if key.get("kty") == "RSA" and key.get("alg", _ALGORITHM) == _ALGORITHM and "kid" in key
         }

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.idempotency import ExactlyOnce
 from chassis.money import Currency
-from chassis.pages import Cursor, Limit, Page, decode_cursor, page_of
+from chassis.pages import Cursor, Limit, Moment, Page, decode_cursor, page_of
 from chassis.security import CurrentAdmin, CurrentCaller
 from chassis.web import Body
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -119,8 +119,8 @@ async def list_orders(
     cursor: Cursor = None,
     status: OrderStatus | None = None,
     customer_id: UUID | None = None,
-    placed_from: Annotated[datetime | None, Query(description="at or after")] = None,
-    placed_to: Annotated[datetime | None, Query(description="before")] = None,
+    placed_from: Annotated[Moment | None, Query(description="at or after")] = None,
+    placed_to: Annotated[Moment | None, Query(description="before")] = None,
 ) -> Page[OrderBody]:
     found = await orders.list_orders(
         caller,

@@ -35,7 +35,8 @@ class TopicListener:
 
     def of(self, key: object) -> list[Envelope]:
         """What was heard under this key so far, in order."""
-        return [envelope for envelope in self._heard if envelope.key == str(key)]
+        wanted = str(key)
+        return [envelope for envelope in self._heard if envelope.key == wanted]
 
     async def wait_for(
         self, type_: str, key: object, *, count: int = 1, timeout_seconds: float = 10.0

@@ -27,9 +27,10 @@ class TokenMaker:
         self.key_id = key_id
         self.jwks_url = ""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._private = key.private_bytes(
+        private_pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
+        self._private = jwk.construct(private_pem, "RS256")  # once: reading a PEM costs more than signing
         self.public_pem = (
             key.public_key()
             .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,1 @@
+"""A payment provider to develop and test with: an HTTP server of its own, which takes no real money."""
