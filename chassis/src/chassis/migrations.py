@@ -19,7 +19,7 @@ _LOCK = 0x666C6F74
 def upgrade(connection: Connection, package: str) -> None:
     """Bring the database to the newest schema; concurrent starts wait for each other.
 
-    `package` is the service's; its scripts lie in `migrations/` inside it, or beside its `src` folder.
+    `package` is the service's; its scripts lie in `migrations/` inside it.
     """
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     config = Config()
@@ -93,6 +93,4 @@ def _now(name: str) -> "sa.Column[object]":
 def _scripts_of(package: str) -> Path:
     module_file = importlib.import_module(package).__file__
     assert module_file is not None
-    folder = Path(module_file).parent
-    installed = folder / "migrations"
-    return installed if installed.is_dir() else folder.parents[1] / "migrations"
+    return Path(module_file).parent / "migrations"
