@@ -23,7 +23,7 @@ _SERVER_SETTINGS = {
     # No Unix socket: everything speaks TCP, and there is no folder whose path could be too long (107 bytes) or be left.
     "unix_socket_directories": "",
     "max_connections": "120",
-    "shared_buffers": "32MB",
+    "shared_buffers": "16MB",
     "max_wal_size": "256MB",
     "min_wal_size": "32MB",
     "wal_level": "minimal",
