@@ -73,8 +73,13 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        async with self._sessions.begin() as session:
-            yield session
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except Exception as error:
+            if is_outage(error) and not isinstance(error, DatabaseAway):
+                raise DatabaseAway("Try again in a moment.", headers={"Retry-After": "1"}) from error
+            raise
         for callback in session.info.get("after_commit", ()):
             callback()
 
@@ -127,7 +132,7 @@ def is_outage(error: BaseException) -> bool:
             or isinstance(error, OperationalError | InterfaceError)
             or _sqlstate(error).startswith(_OUTAGES)
         )
-    return isinstance(error, OSError | PoolTimeout)
+    return isinstance(error, OSError | PoolTimeout | DatabaseAway)
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -106,8 +106,10 @@ class RequestContext:
 
         token = log_context.set({"request_id": request_id})
         try:
-            with span(f"{scope['method']} {scope['path']}", SpanKind.SERVER, carrier=headers):
+            with span(scope["method"], SpanKind.SERVER, carrier=headers) as current:
                 await self._app(scope, receive_within_limit, send_with_id)
+                # The route's template, not the path: names of spans are few (OpenTelemetry's semantic conventions).
+                current.update_name(f"{scope['method']} {getattr(scope.get('route'), 'path', '')}".strip())
         finally:
             log_context.reset(token)
 
