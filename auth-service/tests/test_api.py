@@ -137,7 +137,8 @@ class TestLogIn:
         assert answer.status_code == 200
 
     @pytest.mark.parametrize(
-        "content", [b"{", b"[]", b'"x"', b'{"email": 1, "password": "x"}', b'{"email": "a@example.com"}', b"\xff"]
+        "content",
+        [b"[" * 100_000, b"{", b"[]", b'"x"', b'{"email": 1, "password": "x"}', b'{"email": "a@example.com"}', b"\xff"],
     )
     async def test_a_body_that_is_no_log_in_is_a_problem(self, service: Service, content: bytes) -> None:
         answer = await service.client.post(
@@ -234,6 +235,17 @@ class TestEndedSessions:
         assert answer.status_code == 403
         assert (await people.log_in(person.email)).status_code == 200
 
+    async def test_a_password_is_not_guessed_by_changing_it(self, service: Service, people: People) -> None:
+        person = await people.somebody()
+        body = {"current_password": "not it at all", "new_password": "another good password"}
+
+        answers = [
+            await service.client.put("/api/v1/auth/me/password", json=body, headers=person.headers) for _ in range(5)
+        ]
+
+        assert [answer.status_code for answer in answers[:4]] == [403, 403, 403, 429]
+        assert (await people.log_in(person.email)).status_code == 200
+
     async def test_one_ends_one_session_and_keeps_the_other(self, service: Service, people: People) -> None:
         here = await people.somebody()
         elsewhere = await people.again(here)
@@ -285,6 +297,20 @@ class TestUsers:
             f"/api/v1/auth/users/{person.user['id']}", json={"role": "customer"}, headers=admin.headers
         )
 
+    async def test_who_is_no_longer_an_admin_is_none_at_once_a10(self, service: Service, people: People) -> None:
+        admin, person = await people.admin(), await people.somebody()
+        url = f"/api/v1/auth/users/{person.user['id']}"
+        await service.client.patch(url, json={"role": "admin"}, headers=admin.headers)
+        promoted = await people.again(person)
+        assert (await service.client.get("/api/v1/auth/users", headers=promoted.headers)).status_code == 200
+
+        await service.client.patch(url, json={"role": "customer"}, headers=admin.headers)
+
+        assert (await service.client.get("/api/v1/auth/users", headers=promoted.headers)).status_code == 401
+        revenge = await service.client.patch(url, json={"role": "admin"}, headers=promoted.headers)
+        assert revenge.status_code == 401
+        assert (await people.refresh(promoted.tokens["refresh_token"])).status_code == 401
+
     async def test_the_last_admin_stays_one(self, service: Service, people: People) -> None:
         admin = await people.admin()
 
@@ -326,6 +352,7 @@ class TestWhoIsCalling:
             ({}, {"iss": "https://elsewhere.example"}),
             ({}, {"aud": "somebody-else"}),
             ({}, {"sub": "no-uuid"}),
+            ({}, {"sid": "no-uuid"}),
             ({}, {"role": None, "sid": None}),
         ],
     )

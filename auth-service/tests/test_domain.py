@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from chassis.ids import uuid7
 
-from auth_service.domain import Attempts, Refresh, Role, Session, User, parse_refresh_token
+from auth_service.domain import Attempts, Limit, Refresh, Role, Session, User, parse_refresh_token
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GRACE = timedelta(seconds=10)
@@ -77,13 +77,13 @@ def test_a_session_ends_by_itself_idle_or_old_a4() -> None:
 
 
 def test_the_wait_after_failures_doubles_up_to_a_limit_and_ends_a6() -> None:
-    attempts = Attempts(key=f"email:{uuid7()}", failures=0, last_failed_at=NOW)
-    longest = timedelta(minutes=15)
+    limit = Limit(f"email:{uuid7()}", allowed=3, longest=timedelta(minutes=15))
+    attempts = Attempts(key=limit.key, failures=0, last_failed_at=NOW)
     waits = []
     for _ in range(20):
-        attempts.fail(NOW, longest)
-        waits.append(attempts.wait(NOW, allowed=3, longest=longest).total_seconds())
+        attempts.fail(NOW, limit)
+        waits.append(attempts.wait(NOW, limit).total_seconds())
 
     assert waits[:6] == [0, 0, 1, 2, 4, 8]
-    assert waits[-1] == longest.total_seconds()
-    assert attempts.wait(NOW + longest, allowed=3, longest=longest) == timedelta(0)
+    assert waits[-1] == limit.longest.total_seconds()
+    assert attempts.wait(NOW + limit.longest, limit) == timedelta(0)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chassis.ids import uuid7
 from chassis.problems import NotAuthenticated
 from chassis.security import KeysAway, KeySet, RevokedSessions, Security, bearer_token
 from chassis.settings import ServiceSettings
@@ -125,10 +126,11 @@ async def test_a_verified_token_is_refused_once_it_has_expired(tokens: TokenMake
 
 async def test_a_verified_token_is_refused_once_its_session_has_ended(tokens: TokenMaker) -> None:
     verifying = security(Publisher(tokens))
-    token = tokens.token(sid="s1")
+    session_id = str(uuid7())
+    token = tokens.token(sid=session_id)
     await verifying.caller_of(token)
 
-    verifying.revoked.add("s1")
+    verifying.revoked.add(session_id)
 
     with pytest.raises(NotAuthenticated, match="session"):
         await verifying.caller_of(token)

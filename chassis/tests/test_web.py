@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -17,6 +18,8 @@ from chassis.web import Body, add_service_defaults
 
 class Greeting(Body):
     name: str
+    times: int = 1
+    seats: int | None = None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -100,6 +103,27 @@ async def test_each_mistake_in_a_body_is_pointed_at(client: httpx.AsyncClient) -
     assert {error["pointer"] for error in answer.json()["errors"]} == {"/name", "/nmae"}
 
 
+@pytest.mark.parametrize("value", ['"5"', "true", "1.0", '" 3 "', '"1_0"', "1e2", "[1]"])
+@pytest.mark.parametrize("field", ["times", "seats"])
+async def test_a_number_is_a_whole_number_and_nothing_like_it(
+    client: httpx.AsyncClient, field: str, value: str
+) -> None:
+    content = f'{{"name": "Ada", "{field}": {value}}}'
+    answer = await client.post("/greetings", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/{field}"
+
+
+@pytest.mark.parametrize("name", ["A\\u0000da", "A\\ud800da"])
+async def test_a_text_that_cannot_be_kept_is_refused(client: httpx.AsyncClient, name: str) -> None:
+    content = f'{{"name": "{name}"}}'
+    answer = await client.post("/greetings", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/name"
+
+
 async def test_a_body_that_is_no_json_is_a_400(client: httpx.AsyncClient) -> None:
     answer = await client.post("/greetings", content=b"{", headers={"Content-Type": "application/json"})
 
@@ -115,6 +139,7 @@ async def test_a_body_over_the_limit_is_refused_announced_or_not(client: httpx.A
     in_chunks = await client.post("/greetings", content=chunks())
 
     assert announced.status_code == in_chunks.status_code == 413
+    assert announced.json()["type"] == in_chunks.json()["type"]
     assert announced.headers["content-type"] == in_chunks.headers["content-type"] == "application/problem+json"
 
 
@@ -124,6 +149,16 @@ async def test_a_request_keeps_its_id(client: httpx.AsyncClient) -> None:
 
     assert given.headers["x-request-id"] == "abc"
     assert len(made.headers["x-request-id"]) == 36
+
+
+async def test_the_openapi_document_shows_problems_as_they_are(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    responses = document["paths"]["/greetings"]["post"]["responses"]
+    for status in ("422", "default"):
+        assert [*responses[status]["content"]] == ["application/problem+json"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "Problem" in document["components"]["schemas"]
 
 
 class TestActuator:
@@ -172,9 +207,10 @@ class TestActuator:
     async def test_an_admin_changes_a_log_level(self, client: httpx.AsyncClient, tokens: TokenMaker) -> None:
         url = "/actuator/loggers/demo.part"
 
-        changed = await client.post(url, json={"configuredLevel": "debug"}, headers=tokens.admin())
-        refused = await client.post(url, json={"configuredLevel": "loud"}, headers=tokens.admin())
+        changed = await client.post(url, json={"configuredLevel": "DEBUG"}, headers=tokens.admin())
+        half_a_character = b'{"configuredLevel": "\\ud800"}'
+        refused = await client.post(url, content=half_a_character, headers=tokens.admin())
 
-        assert (changed.status_code, refused.status_code) == (204, 400)
+        assert (changed.status_code, refused.status_code) == (204, 422)
         shown = (await client.get("/actuator/loggers", headers=tokens.admin())).json()
         assert shown["loggers"]["demo.part"]["effectiveLevel"] == "DEBUG"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.pages import Cursor, Limit, Page, decode_cursor, page_of
+from chassis.pages import Cursor, Limit, Page, decode_id, page_of
 from chassis.security import CurrentAdmin, CurrentCaller
 from chassis.web import Body
 from email_validator import EmailNotValidError, validate_email
@@ -131,7 +131,7 @@ async def _log_in_body(request: Request) -> LogIn:
     else:
         try:
             content = json.loads(await request.body())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter where lists are nested without end
             raise RequestValidationError(
                 [{"type": "json_invalid", "loc": ("body",), "msg": f"JSON decode error: {error}"}]
             ) from error
@@ -228,7 +228,7 @@ async def list_users(
     role: Role | None = None,
     status: UserStatus | None = None,
 ) -> Page[UserBody]:
-    before = decode_cursor(cursor, UUID) if cursor else None
+    before = decode_id(cursor)
     found = await auth.list_users(limit=limit, before=before, role=role, status=status)
     return page_of(found, limit, UserBody.of, lambda user: [user.id])
 

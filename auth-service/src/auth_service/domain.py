@@ -11,6 +11,8 @@ from uuid import UUID
 
 from chassis.ids import uuid7
 
+_FORGOTTEN_AFTER = timedelta(minutes=15)
+
 
 class Role(StrEnum):
     CUSTOMER = "customer"
@@ -140,23 +142,35 @@ def parse_refresh_token(token: str) -> tuple[UUID, int, str] | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How often in a row something may fail under a key before it has to wait, and how long it may have to."""
+
+    key: str
+    allowed: int
+    longest: timedelta
+
+    def pause_after(self, failures: int) -> timedelta:
+        """Nothing for the first ones, then doubling; never for ever (promise A6)."""
+        if failures < self.allowed:
+            return timedelta(0)
+        return min(timedelta(seconds=2 ** min(failures - self.allowed, 20)), self.longest)
+
+
 @dataclass(eq=False, kw_only=True)
 class Attempts:
-    """Failed log-ins in a row of one e-mail address or from one network address, known to us or not."""
+    """Failures in a row, of one e-mail address for example, known to us or not."""
 
     key: str
     failures: int
     last_failed_at: datetime
 
-    def wait(self, now: datetime, *, allowed: int, longest: timedelta) -> timedelta:
-        """How long the next try has to wait: nothing for the first ones, then doubling; never for ever (promise A6)."""
-        if self.failures < allowed:
-            return timedelta(0)
-        pause = min(timedelta(seconds=2 ** min(self.failures - allowed, 20)), longest)
-        return max(self.last_failed_at + pause - now, timedelta(0))
+    def wait(self, now: datetime, limit: Limit) -> timedelta:
+        """How long the next try has to wait."""
+        return max(self.last_failed_at + limit.pause_after(self.failures) - now, timedelta(0))
 
-    def fail(self, now: datetime, longest: timedelta) -> None:
-        if now - self.last_failed_at > longest:
+    def fail(self, now: datetime, limit: Limit) -> None:
+        if now - self.last_failed_at > max(limit.longest, _FORGOTTEN_AFTER):
             self.failures = 0
         self.failures += 1
         self.last_failed_at = now

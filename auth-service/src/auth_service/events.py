@@ -61,7 +61,7 @@ class SessionRevoked(AuthEvent):
 
     user_id: UUID
     session_id: UUID
-    reason: Literal["logout", "revoked", "password-changed", "disabled", "refresh-reuse"]
+    reason: Literal["logout", "revoked", "password-changed", "disabled", "role-changed", "refresh-reuse"]
 
 
 SAID = (UserRegistered, UserAuthenticated, LoginFailed, AccountLocked, PasswordChanged, RoleChanged, SessionRevoked)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from . import metrics
-from .domain import Attempts, Refresh, Role, Session, User, UserStatus, parse_refresh_token
+from .domain import Limit, Refresh, Role, Session, User, UserStatus, parse_refresh_token
 from .errors import (
     EmailTaken,
     LastAdmin,
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 # Long enough for the event to come round; a broker that is away must not keep anybody from logging out.
 _REVOCATION_SECONDS = 1.0
 
-RevokeReason = Literal["logout", "revoked", "password-changed", "disabled", "refresh-reuse"]
+RevokeReason = Literal["logout", "revoked", "password-changed", "disabled", "role-changed", "refresh-reuse"]
 
 
 class AuthService:
@@ -100,12 +100,22 @@ class AuthService:
 
     async def log_in(self, email: str, password: str, *, address: str, user_agent: str) -> Tokens:
         """Begin a session. Raises LoginRefused, and TooManyFailures for a while after many of them."""
-        await self._check_attempts(email, address)
+        limits = [self._limit_of_address(address), self._limit_of(_email_key(email))]
+        try:
+            await self._check_attempts(limits)
+        except TooManyFailures:
+            await self._tell_failed(email, "too-many-failures")
+            metrics.LOGINS.labels("held").inc()
+            raise
         async with self._database.begin() as session:
             user = await UserStore(session).with_email(email)
         good = await verify_password(password, user.password_hash if user else None)
         if user is None or not good or not user.may_log_in:
-            await self._count_failure(email, address)
+            for locked in await self._count_failure(limits):
+                if locked.key == _email_key(email):
+                    await self._tell_locked(email, locked)
+            await self._tell_failed(email, "refused")
+            metrics.LOGINS.labels("refused").inc()
             raise LoginRefused("Check the address and the password.")
         new_hash = await hash_password(password) if needs_rehash(user.password_hash) else None
         async with self._database.begin() as session:
@@ -171,7 +181,9 @@ class AuthService:
             return await UserStore(session).list(limit=limit + 1, before=before, role=role, status=status)
 
     async def change_user(self, user_id: UUID, *, role: Role | None, status: UserStatus | None, by: UUID) -> User:
-        """An admin's change; who is no longer active is logged out everywhere. Raises UserNotFound and LastAdmin."""
+        """An admin's change. Who is no longer active, or no longer an admin, is logged out everywhere, at once: a token
+        says the role that its holder had when it was made. Raises UserNotFound and LastAdmin.
+        """
         now = _now()
         ended: list[UUID] = []
         async with self._database.begin() as session:
@@ -181,22 +193,29 @@ class AuthService:
             loses_admin = (role or user.role) != Role.ADMIN or (status or user.status) != UserStatus.ACTIVE
             if [admin.id for admin in admins] == [user.id] and loses_admin:
                 raise LastAdmin("Make somebody else an admin first.")
+            end_because: RevokeReason | None = None
             if role is not None and role != user.role:
+                end_because = "role-changed" if user.role == Role.ADMIN else None
                 user.role = role
                 publish(session, RoleChanged(user_id=user.id, role=role, changed_by=by), key=user.id)
             if status is not None:
                 user.status = status
             if not user.may_log_in:
+                end_because = "disabled"
+            if end_because is not None:
                 for known in await SessionStore(session).open_of(user.id, now, lock=True):
-                    if _end(session, known, "disabled", now):
+                    if _end(session, known, end_because, now):
                         ended.append(known.id)
         await self._await_revocations(ended)
         return user
 
     async def change_password(self, caller: Caller, current_password: str, new_password: str) -> None:
-        """Ends all other sessions of the caller. Raises WrongPassword."""
+        """Ends all other sessions of the caller. Raises WrongPassword, and TooManyFailures after many of them."""
         user = await self.get_user(caller.user_id)
+        guesses = [self._limit_of(f"password:{user.id}")]
+        await self._check_attempts(guesses)
         if not await verify_password(current_password, user.password_hash):
+            await self._count_failure(guesses)
             raise WrongPassword("Send the password that you log in with as current_password.")
         new_hash = await hash_password(new_password)
         now = _now()
@@ -236,45 +255,52 @@ class AuthService:
                 logger.warning("the end of session %s has not gone round yet", session_id)
                 self._revoked.add(str(session_id))
 
-    async def _check_attempts(self, email: str, address: str) -> None:
-        async with self._database.begin() as session:
-            store = AttemptStore(session)
-            waits = [
-                attempts.wait(_now(), allowed=allowed, longest=self._longest_lock)
-                for key, allowed in self._limits(email, address)
-                if (attempts := await store.get(key)) is not None
-            ]
-            wait = max(waits, default=timedelta(0))
-            if wait:
-                publish(session, LoginFailed(email=email, reason="too-many-failures"), key=_email_key(email))
-        if wait:
-            metrics.LOGINS.labels("held").inc()
-            seconds = max(1, round(wait.total_seconds()))
-            raise TooManyFailures(f"Try again in {seconds} s.", headers={"Retry-After": str(seconds)})
-
-    async def _count_failure(self, email: str, address: str) -> None:
+    async def _check_attempts(self, limits: Sequence[Limit]) -> None:
+        """Raises TooManyFailures while one of these has to wait."""
         now = _now()
         async with self._database.begin() as session:
             store = AttemptStore(session)
-            for key, allowed in self._limits(email, address):
-                attempts: Attempts = await store.get_locked(key, now)
-                attempts.fail(now, self._longest_lock)
-                if attempts.failures == allowed and key == _email_key(email):
-                    wait = attempts.wait(now, allowed=allowed, longest=self._longest_lock).total_seconds()
-                    publish(session, AccountLocked(email=email, wait_seconds=wait), key=key)
-            publish(session, LoginFailed(email=email, reason="refused"), key=_email_key(email))
-            after_commit(session, metrics.LOGINS.labels("refused").inc)
+            waits = [
+                attempts.wait(now, limit) for limit in limits if (attempts := await store.get(limit.key)) is not None
+            ]
+        if wait := max(waits, default=timedelta(0)):
+            seconds = max(1, round(wait.total_seconds()))
+            raise TooManyFailures(f"Try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
-    def _limits(self, email: str, address: str) -> list[tuple[str, int]]:
-        """The keys under which failures are counted, in one order so that two of them can't deadlock."""
-        return [
-            (f"address:{address}", self._settings.failures_before_address_lock),
-            (_email_key(email), self._settings.failures_before_lock),
-        ]
+    async def _count_failure(self, limits: Sequence[Limit]) -> list[Limit]:
+        """Count one more under each of these; those that have to wait from now on.
 
-    @property
-    def _longest_lock(self) -> timedelta:
-        return timedelta(seconds=self._settings.longest_lock_seconds)
+        Locked in one order, which is that of `limits`, so that two of them can't deadlock.
+        """
+        now = _now()
+        reached = []
+        async with self._database.begin() as session:
+            store = AttemptStore(session)
+            for limit in limits:
+                attempts = await store.get_locked(limit.key, now)
+                attempts.fail(now, limit)
+                if attempts.failures == limit.allowed:
+                    reached.append(limit)
+        return reached
+
+    async def _tell_failed(self, email: str, reason: Literal["refused", "too-many-failures"]) -> None:
+        async with self._database.begin() as session:
+            publish(session, LoginFailed(email=email, reason=reason), key=_email_key(email))
+
+    async def _tell_locked(self, email: str, limit: Limit) -> None:
+        async with self._database.begin() as session:
+            wait = limit.pause_after(limit.allowed).total_seconds()
+            publish(session, AccountLocked(email=email, wait_seconds=wait), key=limit.key)
+
+    def _limit_of(self, key: str) -> Limit:
+        """For what one person may guess."""
+        longest = timedelta(seconds=self._settings.longest_lock_seconds)
+        return Limit(key, allowed=self._settings.failures_before_lock, longest=longest)
+
+    def _limit_of_address(self, address: str) -> Limit:
+        """A network address may be that of many people: it may fail more often, and never waits for long."""
+        longest = timedelta(seconds=self._settings.longest_address_lock_seconds)
+        return Limit(f"address:{address}", allowed=self._settings.failures_before_address_lock, longest=longest)
 
 
 def _end(session: AsyncSession, known: Session, reason: RevokeReason, now: datetime) -> bool:

@@ -32,6 +32,9 @@ class Settings(ServiceSettings):
         10, ge=1, description="failed log-ins of one address in a row before it has to wait"
     )
     failures_before_address_lock: int = refreshable(
-        100, ge=1, description="failed log-ins from one network address in a row before it has to wait"
+        300, ge=1, description="failed log-ins from one network address in a row before it has to wait"
     )
     longest_lock_seconds: float = refreshable(900.0, ge=1, description="the wait doubles with each failure, up to this")
+    longest_address_lock_seconds: float = refreshable(
+        30.0, ge=1, description="the same for a network address, which may be that of many people"
+    )

@@ -5,7 +5,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import REGISTRY
@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from .config_client import ConfigClient, ConfigUnavailable
 from .health import Health
 from .logs import set_level
-from .problems import BadRequest, Problem
+from .problems import Problem
 from .security import require_admin
 from .settings import ServiceSettings, SettingsInvalid
 
@@ -25,7 +25,7 @@ _STARTED = time.time()
 
 
 class NewLevel(BaseModel):
-    configuredLevel: str  # noqa: N815 - the field's name in Spring Boot's loggers endpoint
+    configuredLevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]  # noqa: N815 - the field's name in Spring Boot's loggers endpoint
 
 
 class ConfigNotReadable(Problem):
@@ -85,12 +85,7 @@ def _admin_routes(settings: ServiceSettings) -> APIRouter:
 
     @router.post("/loggers/{name}", status_code=204)
     async def change_level(name: str, body: NewLevel) -> None:
-        try:
-            set_level(name, body.configuredLevel)
-        except ValueError as error:
-            raise BadRequest(
-                f"{body.configuredLevel} is no level; use DEBUG, INFO, WARNING, ERROR or CRITICAL."
-            ) from error
+        set_level(name, body.configuredLevel)
 
     @router.post("/refresh")
     async def refresh() -> dict[str, list[str]]:

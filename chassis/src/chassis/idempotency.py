@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
@@ -95,15 +95,19 @@ def _answer(body: BaseModel, headers: dict[str, str], status: int) -> Response:
     return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
 
 
-async def _once(request: Request, caller: CurrentCaller) -> Once:
-    key = request.headers.get(HEADER)
+_Key = Annotated[
+    str | None, Header(alias=HEADER, description="one for each request, a UUID for example; the same to try again")
+]
+
+
+async def _once(request: Request, caller: CurrentCaller, key: _Key = None) -> Once:
     if key is not None and not 1 <= len(key) <= _LONGEST_KEY:
         raise IdempotencyKeyInvalid(f"Use 1 to {_LONGEST_KEY} characters, a UUID for example.")
     return Once(request.app.state.database, request, f"{caller.user_id} {request.method} {request.url.path}")
 
 
-async def _once_with_key(request: Request, once: Annotated[Once, Depends(_once)]) -> Once:
-    if HEADER not in request.headers:
+async def _once_with_key(once: Annotated[Once, Depends(_once)], key: _Key = None) -> Once:
+    if key is None:
         raise IdempotencyKeyMissing(f"Send a header '{HEADER}' with a new UUID, and the same one when you try again.")
     return once
 

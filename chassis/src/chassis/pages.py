@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, TypeAdapter
 
 from .problems import BadRequest
 
@@ -24,8 +25,14 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("in UTC this time would not be within the years 1 to 9999") from error
 
 
+def _written_out(value: Any) -> Any:
+    if isinstance(value, str) and "-" not in value[1:]:  # pydantic would read a number as seconds, or milliseconds
+        raise ValueError("write the time as RFC 3339 has it, 2026-01-31T12:00:00Z for example")
+    return value
+
+
 # A moment to filter by; without an offset it is in UTC.
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Moment = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 Limit = Annotated[int, Query(ge=1, le=_LARGEST_PAGE, description="how many items at most")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="next_cursor of the page before")]
 
@@ -42,13 +49,27 @@ def encode_cursor(values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, convert: Callable[..., RowT]) -> RowT:
-    """The values of a cursor, given to `convert`. Raises BadRequest for anything that was not made here."""
+def decode_cursor(cursor: str | None, shape: TypeAdapter[RowT]) -> RowT | None:
+    """The values of a cursor, a tuple of this shape; None for the first page.
+
+    Raises BadRequest for anything that was not made here.
+    """
+    if cursor is None:
+        return None
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return convert(*values)
-    except (ValueError, TypeError, AttributeError) as error:  # UUID(1) is an AttributeError
+        return shape.validate_python(values)
+    except (ValueError, RecursionError) as error:
         raise BadRequest("The cursor is not one of ours: take next_cursor of the page before, as it is.") from error
+
+
+_ID = TypeAdapter(tuple[UUID])
+
+
+def decode_id(cursor: str | None) -> UUID | None:
+    """The id in a cursor of a list that is sorted by id alone. Raises BadRequest."""
+    position = decode_cursor(cursor, _ID)
+    return position[0] if position else None
 
 
 def page_of(

@@ -190,7 +190,7 @@ class Security:
             )
             return Caller(
                 user_id=UUID(claims["sub"]),
-                session_id=str(claims["sid"]),
+                session_id=str(UUID(claims["sid"])),
                 role=str(claims["role"]),
                 expires_at=float(claims["exp"]),
             )

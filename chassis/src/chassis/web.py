@@ -1,5 +1,6 @@
 """What every HTTP service does alike: problems, request ids, trace context, body limit, metrics, /actuator/*."""
 
+import json
 import logging
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_fastapi_instrumentator import Instrumentator
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from .actuator import actuator_routes
 from .health import Health
 from .ids import uuid7
 from .logs import log_context
+from .openapi import document_problems
 from .problems import BodyTooLarge, Problem, problem_document, reason_phrase
 from .security import Security
 from .settings import ServiceSettings
@@ -26,25 +28,33 @@ logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 
 
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("a text can't have the character NUL in it")  # PostgreSQL keeps any other one
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("a text can't have the character NUL in it")  # PostgreSQL keeps any other one
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("a text can't have half a character (a lone surrogate) in it")  # no UTF-8 has
     return value
 
 
-# A text from a query or a path; in a Body every text is checked.
-PlainText = Annotated[str, AfterValidator(_without_nul)]
+# A text from a query, a path or a cursor; in a Body every text is checked.
+PlainText = Annotated[str, BeforeValidator(_storable)]
 
 
 class Body(BaseModel):
-    """A JSON body that is asked for: an unknown field in it is an error, not a surprise later."""
+    """A JSON body that is asked for: an unknown field in it is an error, not a surprise later; so is a text that
+    can't be kept, and anything but a whole number where one is wanted (pydantic alone would take "1_0" and true).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
-    def _check_texts(cls, value: Any) -> Any:
-        return _without_nul(value)
+    def _check(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if wanted in (int, int | None) and not (value is None or type(value) is int):
+            raise ValueError("write a whole number, without quotes or a point")
+        return _storable(value)
 
 
 def add_service_defaults(
@@ -63,12 +73,17 @@ def add_service_defaults(
     app.add_middleware(RequestContext, settings=settings)
     Instrumentator(excluded_handlers=["/actuator/.*"]).instrument(app)
     app.include_router(actuator_routes(settings, health, admin=security is not None))
+    document_problems(app)
 
 
 class ProblemResponse(JSONResponse):
     """A problem document with its media type (RFC 9457 §3)."""
 
     media_type = PROBLEM_JSON
+
+    def render(self, content: Any) -> bytes:
+        # In ASCII: a problem that quotes half a character must not become one itself.
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 class RequestContext:
@@ -161,10 +176,11 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    too_large = error.status_code == BodyTooLarge.status
     document = problem_document(
         status=error.status_code,
-        code=None,
-        title=reason_phrase(error.status_code),
+        code=BodyTooLarge.code if too_large else None,
+        title=BodyTooLarge.title if too_large else reason_phrase(error.status_code),
         detail=str(error.detail),
         instance=request.url.path,
     )

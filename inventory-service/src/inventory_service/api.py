@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.idempotency import MaybeOnce
 from chassis.money import Currency
-from chassis.pages import Cursor, Limit, Page, decode_cursor, page_of
+from chassis.pages import Cursor, Limit, Page, decode_cursor, decode_id, page_of
 from chassis.problems import BadRequest
 from chassis.security import Caller, CurrentAdmin, CurrentCaller, OptionalCaller
 from chassis.web import Body, PlainText
@@ -170,7 +170,7 @@ async def list_products(
         ProductFilter(text=q, min_price=min_price, max_price=max_price, currency=currency, in_stock=in_stock),
         sort,
         limit=limit,
-        after=decode_cursor(cursor, lambda *values: _POSITIONS[sort.field].validate_python(values)) if cursor else None,
+        after=decode_cursor(cursor, _POSITIONS[sort.field]),
     )
     return page_of(found, limit, _shown_to(caller), lambda product: [getattr(product, sort.field), product.id])
 
@@ -222,9 +222,7 @@ async def adjust_stock(
 async def list_adjustments(
     product_id: UUID, caller: CurrentAdmin, inventory: Inventory, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AdjustmentBody]:
-    found = await inventory.list_adjustments(
-        product_id, limit=limit, before=decode_cursor(cursor, UUID) if cursor else None
-    )
+    found = await inventory.list_adjustments(product_id, limit=limit, before=decode_id(cursor))
     return page_of(found, limit, AdjustmentBody.of, lambda adjustment: [adjustment.id])
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.idempotency import ExactlyOnce
 from chassis.money import Currency
-from chassis.pages import Cursor, Limit, Moment, Page, decode_cursor, page_of
+from chassis.pages import Cursor, Limit, Moment, Page, decode_id, page_of
 from chassis.security import CurrentAdmin, CurrentCaller
 from chassis.web import Body
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -125,7 +125,7 @@ async def list_orders(
     found = await orders.list_orders(
         caller,
         limit=limit,
-        before=decode_cursor(cursor, UUID) if cursor else None,
+        before=decode_id(cursor),
         customer_id=customer_id,
         status=status,
         placed_from=placed_from,

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.idempotency import ExactlyOnce
-from chassis.pages import Cursor, Limit, Moment, Page, decode_cursor, page_of
+from chassis.pages import Cursor, Limit, Moment, Page, decode_id, page_of
 from chassis.security import CurrentAdmin, CurrentCaller
 from chassis.web import Body
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -100,7 +100,7 @@ async def list_payments(
     found = await payments.list_payments(
         caller,
         limit=limit,
-        before=decode_cursor(cursor, UUID) if cursor else None,
+        before=decode_id(cursor),
         status=status,
         order_id=order_id,
         created_from=created_from,
