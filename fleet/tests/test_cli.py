@@ -65,7 +65,7 @@ class TestUp:
         again = fleet(running.project, "up")
 
         assert again.returncode == 0
-        assert "It runs already." in again.stdout
+        assert "It runs already" in again.stdout
         assert f"{before['processes']['gateway'][0]['pid']} {before['gateway_url']}" in again.stdout
         assert _known(running) == before
 

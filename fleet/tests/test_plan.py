@@ -139,6 +139,11 @@ class TestOptions:
         with pytest.raises(FleetProblem, match="There is no order-servce in this fleet; there are postgres, kafka, "):
             Options(only=("order-servce",)).check()
 
+    @pytest.mark.parametrize("profile", ["../x", "", "a b", "dev/prod", ".dev"])
+    def test_what_cannot_be_a_profile_is_refused_at_once(self, profile: str) -> None:
+        with pytest.raises(FleetProblem, match="can't be a profile"):
+            replace(_ANY_PORTS, profile=profile).check()
+
     def test_another_broker_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BROKER", "kafka")
 

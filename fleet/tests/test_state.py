@@ -104,6 +104,14 @@ class TestSecrets:
         assert again.of("other") != secret
         assert stat.S_IMODE(home.secrets_file.stat().st_mode) == 0o600
 
+    def test_a_file_of_secrets_that_cannot_be_understood_is_never_replaced(self, home: Home) -> None:
+        home.secrets_file.write_text('{"admin": "half of a fi')
+
+        with pytest.raises(FleetProblem, match="can't be understood"):
+            Secrets(home.secrets_file)
+
+        assert home.secrets_file.read_text() == '{"admin": "half of a fi'
+
     def test_another_home_has_others(self, home: Home, tmp_path: Path) -> None:
         assert Secrets(home.secrets_file).of("admin") != Secrets(tmp_path / "secrets.json").of("admin")
 

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,8 +28,14 @@ def main() -> None:
     try:
         app()
     except FleetProblem as problem:
-        Console(stderr=True, highlight=False).print(f"fleet: {problem}", markup=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(str(problem))
+    except OSError as error:  # a folder that can't be written to any more, a disk that is full
+        _fail(f"{error.filename or 'the system'}: {error.strerror}")
+
+
+def _fail(sentence: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"fleet: {sentence}", markup=False, soft_wrap=True)
+    sys.exit(1)
 
 
 @app.command()
@@ -66,7 +72,7 @@ def up(
         raise typer.Exit(130) from None
     console.print(what_runs(report))
     if supervisor is None:
-        console.print("\nIt runs already.")
+        console.print("\nIt runs already, as it was started; 'fleet down' first, to start it otherwise.")
     else:
         console.print(f"\nReady after {report.ready_after_seconds:.1f} s.")
     _say_where(home)
@@ -137,6 +143,8 @@ def _demo(home: Home) -> None:
     from .demo import run  # imported where it is used: the HTTP client takes a while
 
     known = _fleet_file(home)
+    if not known["gateway_url"]:
+        raise FleetProblem("The demo goes through the gateway, and none runs here: start the fleet without --only.")
     run(console, known["gateway_url"], known["admin"]["email"], known["admin"]["password"])
 
 

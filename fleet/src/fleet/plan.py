@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
@@ -18,6 +19,7 @@ SANDBOX = "payment-sandbox"
 ALWAYS = (POSTGRES, KAFKA, CONFIG_SERVER, DISCOVERY_SERVER)
 NAMES = (*ALWAYS, *SERVICES, SANDBOX, GATEWAY)
 
+_PROFILE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 ADMIN_EMAIL = "admin@flotilla.example"
 
 
@@ -72,6 +74,8 @@ class Options:
         """The same. Raises FleetProblem."""
         if unknown := [name for name in self.only if name not in NAMES]:
             raise FleetProblem(f"There is no {', '.join(unknown)} in this fleet; there are {', '.join(NAMES)}.")
+        if not _PROFILE.fullmatch(self.profile):
+            raise FleetProblem(f"{self.profile!r} can't be a profile: use letters and digits, as in dev or prod.")
         if (broker := os.environ.get("BROKER", "embedded")) != "embedded":
             raise FleetProblem(f"BROKER={broker} is not supported: the broker can only be the embedded one.")
         return self

@@ -107,7 +107,13 @@ class Secrets:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: dict[str, str] = read_json(path) or {}
+        kept = read_json(path)
+        if kept is None and path.exists():
+            raise FleetProblem(
+                f"{path} can't be understood, and what lies in .run/data was made with its secrets: mend it, or forget "
+                "both with 'make clean'."
+            )
+        self._kept: dict[str, str] = kept or {}
         self._is_new = False
 
     def of(self, name: str) -> str:

@@ -55,6 +55,7 @@ class Kept:
         self._deaths_in_a_row = 0
         self._start_at = 0.0  # on the monotonic clock
         self._started_at = 0.0
+        self._log_began_at = 0  # what is before is of an earlier process
 
     @property
     def process(self) -> ProcessId | None:
@@ -64,6 +65,7 @@ class Kept:
         """Whether it was started now."""
         if self._running is not None or time.monotonic() < self._start_at:
             return False
+        self._log_began_at = self._log.stat().st_size if self._log.exists() else 0
         try:
             self._running = self._start(self.part)
         except OSError as error:
@@ -107,7 +109,7 @@ class Kept:
         """Its last lines, as one."""
         try:
             with self._log.open("rb") as log:
-                log.seek(max(0, self._log.stat().st_size - _LOG_BYTES_TOLD))
+                log.seek(max(self._log_began_at, self._log.stat().st_size - _LOG_BYTES_TOLD))
                 return last_lines(log.read().decode(errors="replace"))
         except OSError:
             return "it has none"

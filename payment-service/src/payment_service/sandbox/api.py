@@ -70,7 +70,10 @@ class TotalBody(BaseModel):
 
 class ChargesBody(BaseModel):
     items: list[ChargeBody]
-    totals: list[TotalBody] = Field(description="of all charges that succeeded, by currency, whatever is listed")
+
+
+class TotalsBody(BaseModel):
+    items: list[TotalBody] = Field(description="of all charges that succeeded, one for each currency")
 
 
 class VoidBody(BaseModel):
@@ -121,7 +124,7 @@ def make_charge(
     return ChargeBody.of(charge)
 
 
-@router.get("/charges", summary="List charges, with what was charged and refunded in all")
+@router.get("/charges", summary="List charges")
 def list_charges(
     store: Store,
     idempotency_key: PlainText | None = None,
@@ -130,9 +133,12 @@ def list_charges(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> ChargesBody:
     found = store.charges(idempotency_key=idempotency_key, reference=reference, after=after, limit=limit)
-    return ChargesBody(
-        items=[ChargeBody.of(charge) for charge in found], totals=[TotalBody.of(total) for total in store.totals()]
-    )
+    return ChargesBody(items=[ChargeBody.of(charge) for charge in found])
+
+
+@router.get("/totals", summary="Show what was charged and refunded in all")
+def show_totals(store: Store) -> TotalsBody:
+    return TotalsBody(items=[TotalBody.of(total) for total in store.totals()])
 
 
 @router.post(

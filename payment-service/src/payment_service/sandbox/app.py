@@ -1,5 +1,6 @@
 """The sandbox provider, put together."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,10 @@ from .webhooks import Webhooks
 
 
 def create_app(settings: Settings) -> FastAPI:
+    # A dropped answer is what the sandbox is for; uvicorn takes it for a fault of ours.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: "without completing response" not in record.getMessage()
+    )
     store = SandboxStore(settings.folder)
     supervisor = Supervisor()
 

@@ -74,6 +74,19 @@ class Total:
     refunded: int
 
 
+class _ExactSum:
+    """SQLite's own sum fails past 2^63, which a few large charges reach."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def step(self, value: int) -> None:
+        self._sum += value
+
+    def finalize(self) -> str:
+        return str(self._sum)
+
+
 _CHARGE = ", ".join(field.name for field in fields(Charge))
 _REFUND = ", ".join(field.name for field in fields(Refund))
 
@@ -88,6 +101,7 @@ class SandboxStore:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.executescript(_SCHEMA)
+        self._connection.create_aggregate("exact_sum", 1, _ExactSum)  # type: ignore[arg-type]  # typeshed wants more
 
     def close(self) -> None:
         with self._lock:
@@ -162,10 +176,10 @@ class SandboxStore:
         """For each currency, in its order."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT currency, sum(amount), sum(refunded_amount) FROM charges WHERE status = 'succeeded'"
-                " GROUP BY currency ORDER BY currency"
+                "SELECT currency, exact_sum(amount), exact_sum(refunded_amount) FROM charges"
+                " WHERE status = 'succeeded' GROUP BY currency ORDER BY currency"
             ).fetchall()
-        return [Total(*row) for row in rows]
+        return [Total(currency, int(charged), int(refunded)) for currency, charged, refunded in rows]
 
     def refund(self, refund: Refund) -> Refund | None:
         """Keep a refund and answer it, or the one that has its key already; None if the charge has too little left."""
