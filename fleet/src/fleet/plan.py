@@ -198,7 +198,6 @@ def _sandbox(home: Home, ports: Mapping[str, int], secrets: Secrets) -> Part:
         port=ports[SANDBOX],
         entry="payment_service.sandbox.__main__",
         environment=_environment(said, ports[SANDBOX]),
-        ready_when="it listens",
     )
 
 
