@@ -269,6 +269,26 @@ async def test_two_readers_of_a_group_share_the_work_and_each_event_is_handled_o
     assert sorted(number for _, number in demo.handled) == list(range(60))
 
 
+async def test_an_event_that_fails_while_the_group_is_rebalanced_is_still_handled_once_and_in_order(
+    demo: Demo, kafka: Kafka, sender: Sender
+) -> None:
+    demo.failures[1] = [RuntimeError("not yet") for _ in range(5)]
+    await sender.bump("bad", 1)
+    await sender.bump("bad", 2)
+    await sender.bump("good", 3)
+    first, second = (a_reader(demo, kafka) for _ in range(2))
+    for reader in (first, second):
+        reader._tries = 100
+
+    async with reading(first):
+        await until(lambda: demo.handled == [("good", 3)])
+        async with reading(second):
+            await until(lambda: len(demo.handled) == 3, timeout_seconds=20)
+
+    assert [entry for entry in demo.handled if entry[0] == "bad"] == [("bad", 1), ("bad", 2)]
+    assert await demo.value("bad") == 2
+
+
 async def test_a_reader_that_cannot_stay_up_is_noticed_within_ten_seconds_k11(
     demo: Demo, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

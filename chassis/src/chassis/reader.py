@@ -88,6 +88,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._tries = tries
         self._first_pause_seconds = first_pause_seconds
         self._dead_letters = DeadLetters(kafka, group)
+        self._rebalances = 0
         self._parked: dict[tuple[str, str], Parked] = {}
         self._next_offsets: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -96,7 +97,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Read until cancelled; to be run as a supervised task."""
         topics = self._reactions.topics
         await self._kafka.ensure_topics([*topics, *(f"{topic}{DEAD_LETTER_SUFFIX}" for topic in topics)])
-        self._parked.clear()
+        self._forget()
         consumer = self._kafka.consumer(group=self._group, max_poll_records=_BATCH)
         consumer.subscribe(topics, listener=self)
         try:
@@ -108,34 +109,46 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await consumer.stop()
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Forget what is parked from partitions that others read now: they get it again, from the committed offset."""
-        for key, parked in [*self._parked.items()]:
-            parked.waiting = deque(heard for heard in parked.waiting if heard.partition not in revoked)
-            if not parked.waiting:
-                del self._parked[key]
-        for partition in revoked:
-            self._next_offsets.pop(partition, None)
-            self._committed.pop(partition, None)
+        """aiokafka calls this in the middle of whatever is going on here, so it is only noted: see `_read_once`."""
+        self._rebalances += 1
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Nothing to prepare; aiokafka asks for the method."""
 
     async def _read_once(self, consumer: AIOKafkaConsumer) -> None:
+        """One batch, and what is due again.
+
+        After a rebalance every partition, ours or another's, is read on from its committed offset: what was parked
+        comes again, and what was handled is found in the inbox. So nothing of before may be remembered, and no offset
+        of before committed: it could lie past an event that was parked.
+        """
+        rebalances = self._rebalances
         if sum(len(parked.waiting) for parked in self._parked.values()) < _PARKED_LIMIT:
             fetched = await consumer.getmany(timeout_ms=int(self._seconds_until_due() * 1000), max_records=_BATCH)
         else:
             await asyncio.sleep(self._seconds_until_due())
             fetched = {}
+        if self._rebalances != rebalances:
+            rebalances = self._rebalances
+            self._forget()
         if fetched:
             with BATCH_SECONDS.time():
                 # Partitions are merged by time, so that cause mostly comes before effect across topics; within a
                 # partition the order stays what it is.
                 await self._take(list(heapq.merge(*fetched.values(), key=lambda record: record.timestamp)))
         await self._retry_due()
+        if self._rebalances != rebalances:
+            self._forget()
+            return
         PARKED.set(len(self._parked))
         for partition, records in fetched.items():
             self._next_offsets[partition] = records[-1].offset + 1
         await self._commit(consumer)
+
+    def _forget(self) -> None:
+        self._parked.clear()
+        self._next_offsets.clear()
+        self._committed.clear()
 
     def _seconds_until_due(self) -> float:
         due = min((parked.due_at for parked in self._parked.values()), default=float("inf"))
