@@ -18,7 +18,7 @@ define find_python
 endef
 
 .PHONY: help setup up demo down status clean logs env test check lint types imports contracts generate generated lock \
-  test-alerts $(FOLDERS:%=test-%)
+  chaos test-alerts $(FOLDERS:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ generate: setup ## make anew what is generated: event schemas, AsyncAPI, dashboa
 generated: setup # nothing that is generated is stale
 	@$(BIN)/python -m fleet.asyncapi --check
 	@$(BIN)/python observability/generate.py --check
+
+chaos: setup ## 200 orders while services are killed 20 times, and then the books
+	@cd fleet && FLEET_CHAOS_ORDERS=200 FLEET_CHAOS_KILLS=20 $(abspath $(BIN))/pytest -q -s tests/test_chaos.py
 
 test-alerts: setup ## Prometheus' rules and Alertmanager's routes, with promtool and amtool
 	@observability/test-alerts

@@ -16,8 +16,8 @@ from chassis.kafka import Kafka
 from chassis.outbox import Relay, publish
 from chassis.supervisor import Supervisor
 from chassis.tables import OutboxRow
-from chassis.testing.events import until
 from chassis.testing.infra import BrokerProcess
+from chassis.testing.waiting import until
 
 
 async def tell(demo: Demo, key: str, *values: int) -> None:

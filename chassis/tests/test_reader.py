@@ -16,7 +16,8 @@ from chassis.kafka import Kafka
 from chassis.reactions import Reactions
 from chassis.reader import Reader
 from chassis.supervisor import Supervisor
-from chassis.testing.events import Neighbours, until
+from chassis.testing.events import Neighbours
+from chassis.testing.waiting import until
 
 
 class Sender:

@@ -3,7 +3,7 @@
 import asyncio
 
 from chassis.supervisor import Supervisor
-from chassis.testing.events import until
+from chassis.testing.waiting import until
 
 
 async def test_a_task_that_dies_is_started_again() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from chassis.testing.waiting import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.instances import a_registration
 from support.server import RunningServer, running_server
-from support.waiting import until
 
 
 async def register(client: httpx.AsyncClient, app: str = "ORDERS", key: str = "o1", **fields: Any) -> None:

@@ -19,11 +19,11 @@ from chassis.health import Health
 from chassis.settings import ServiceSettings
 from chassis.supervisor import Supervisor
 from chassis.testing.server import free_socket, running
+from chassis.testing.waiting import until
 from chassis.web import add_service_defaults
 from fastapi import FastAPI
 from py_eureka_client import eureka_basic, http_client
 from support.server import RunningServer, running_server
-from support.waiting import until
 
 from discovery_server.registry import Registry
 
@@ -99,15 +99,15 @@ class TestStockPyEurekaClient:
         first_alone = {"FIRST-SERVICE": ["127.0.0.1:first-service:9001"]}
         both = {**first_alone, "SECOND-SERVICE": ["127.0.0.1:second-service:9002"]}
         async with stock_client("first-service", guarded, 9001) as first:
-            await until(lambda: first.sees == first_alone, within_seconds=10)
+            await until(lambda: first.sees == first_alone, timeout_seconds=10)
 
             async with stock_client("second-service", guarded, 9002) as second:
-                await until(lambda: first.sees == both and second.sees == both, within_seconds=10)
+                await until(lambda: first.sees == both and second.sees == both, timeout_seconds=10)
                 second.process.kill()
                 killed_at = time.monotonic()
-                await until(lambda: "SECOND-SERVICE" not in guarded.registry.applications(), within_seconds=10)
+                await until(lambda: "SECOND-SERVICE" not in guarded.registry.applications(), timeout_seconds=10)
                 assert time.monotonic() - killed_at < 3 + 1
-                await until(lambda: first.sees == first_alone, within_seconds=10)
+                await until(lambda: first.sees == first_alone, timeout_seconds=10)
 
             # It has outlived its first lease by now, so its renewals are taken; its metadata came through as well.
             registered = guarded.registry.instance("FIRST-SERVICE", "127.0.0.1:first-service:9001")
@@ -120,14 +120,14 @@ class TestStockPyEurekaClient:
 
     async def test_d4_it_is_drained_and_put_back(self, guarded: RunningServer) -> None:
         async with stock_client("first-service", guarded, 9001) as first:
-            await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["UP"]}, within_seconds=10)
+            await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
             first.tell("drain")
             await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["OUT_OF_SERVICE"]})
             await until(lambda: first.sees == {})
             # Its next renewal is answered 404, upon which it registers anew.
             first.tell("undrain")
-            await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["UP"]}, within_seconds=10)
+            await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
     async def test_it_registers_with_a_server_that_was_started_anew(self) -> None:
         listener = free_socket()
@@ -135,12 +135,12 @@ class TestStockPyEurekaClient:
         async with AsyncExitStack() as stack:
             async with running_server(credentials=CREDENTIALS, listener=listener) as before:
                 await stack.enter_async_context(stock_client("first-service", before, 9001))
-                await until(lambda: statuses(before.registry) == {"FIRST-SERVICE": ["UP"]}, within_seconds=10)
+                await until(lambda: statuses(before.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
             again = socket.create_server(address)
             async with running_server(credentials=CREDENTIALS, listener=again) as after:
                 assert after.registry.applications() == {}
-                await until(lambda: statuses(after.registry) == {"FIRST-SERVICE": ["UP"]}, within_seconds=10)
+                await until(lambda: statuses(after.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
 
 class TestEurekaBasic:
@@ -279,5 +279,5 @@ class TestChassis:
 
             guarded.registry.cancel("ORDERS", f"127.0.0.1:orders:{settings.port}")
 
-            await until(lambda: statuses(guarded.registry) == {"ORDERS": ["UP"]}, within_seconds=1)
+            await until(lambda: statuses(guarded.registry) == {"ORDERS": ["UP"]}, timeout_seconds=1)
             await supervisor.stop()

@@ -7,8 +7,8 @@ import sys
 
 import httpx
 from chassis.testing.server import free_socket
+from chassis.testing.waiting import until
 from support.instances import a_registration
-from support.waiting import until
 
 
 async def start(**environment: str) -> asyncio.subprocess.Process:
@@ -39,7 +39,7 @@ async def test_it_serves_who_has_a_credential_and_stops_when_it_is_told_to() -> 
                 except httpx.TransportError:
                     return False
 
-            await until(is_ready, within_seconds=15)
+            await until(is_ready, timeout_seconds=15)
             assert (await client.post(f"{url}/eureka/apps/ORDERS", json=a_registration())).status_code == 204
             # Its own DISCOVERY_URL notwithstanding, nobody else is there.
             assert (await client.get(f"{url}/eureka/apps/")).text.count("<instance>") == 1

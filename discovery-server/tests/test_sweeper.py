@@ -6,11 +6,11 @@ import logging
 import httpx
 import pytest
 from chassis.supervisor import Supervisor
+from chassis.testing.waiting import until
 from prometheus_client import REGISTRY
 from support.clock import FakeClock
 from support.instances import an_instance
 from support.server import RunningServer
-from support.waiting import until
 
 from discovery_server.instance import Status
 from discovery_server.registry import Registry

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 from chassis.local_postgres import LocalPostgres
-from chassis.testing.events import until
+from chassis.testing.waiting import until
 from config_server.publish import publish
 from support.storefront import Storefront
 from support.whole_fleet import PROJECT

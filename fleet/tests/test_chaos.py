@@ -11,7 +11,7 @@ from typing import cast
 from uuid import uuid4
 
 import httpx
-from chassis.testing.events import until
+from chassis.testing.waiting import until
 from support.storefront import Json, Storefront
 
 ORDERS = int(os.environ.get("FLEET_CHAOS_ORDERS", "40"))

@@ -16,7 +16,8 @@ from chassis.settings import ServiceSettings
 from chassis.testing.events import neighbours
 from chassis.testing.infra import BrokerProcess
 from chassis.testing.tokens import TokenMaker
-from support.gateways import GatewayUnderTest, running_gateway, until
+from chassis.testing.waiting import until
+from support.gateways import GatewayUnderTest, running_gateway
 from support.upstreams import Echo, Exchange, echo, wire_upstream
 
 from gateway.settings import Settings

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from chassis.testing.tokens import TokenMaker
-from support.gateways import GatewayUnderTest, running_gateway, until
+from chassis.testing.waiting import until
+from support.gateways import GatewayUnderTest, running_gateway
 from support.registry import FakeRegistry
 from support.upstreams import Exchange, WireUpstream, echo, wire_upstream
 

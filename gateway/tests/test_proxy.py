@@ -9,7 +9,8 @@ import httpx
 import pytest
 from chassis.ids import uuid7
 from chassis.testing.tokens import TokenMaker
-from support.gateways import GatewayUnderTest, running_gateway, until
+from chassis.testing.waiting import until
+from support.gateways import GatewayUnderTest, running_gateway
 from support.upstreams import Echo, Exchange, headers_of, wire_upstream
 
 

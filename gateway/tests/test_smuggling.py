@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from chassis.testing.tokens import TokenMaker
-from support.gateways import GatewayUnderTest, running_gateway, until
+from chassis.testing.waiting import until
+from support.gateways import GatewayUnderTest, running_gateway
 from support.upstreams import Exchange, WireUpstream, wire_upstream
 
 REFUSED = {

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from support.gateways import until
+from chassis.testing.waiting import until
 from support.upstreams import Exchange, wire_upstream
 
 from gateway.settings import Settings

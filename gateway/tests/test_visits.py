@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from chassis.testing.tokens import TokenMaker
-from support.gateways import running_gateway, until
+from chassis.testing.waiting import until
+from support.gateways import running_gateway
 from support.upstreams import Exchange, WireUpstream, wire_upstream
 
 

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from chassis.ids import uuid7
-from chassis.testing.events import until
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 from conftest import SECRET
 from httpx import Response
 from prometheus_client import REGISTRY

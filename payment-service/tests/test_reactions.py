@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 from chassis.ids import uuid7
-from chassis.testing.events import until
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 from support.fleet import Fleet, Json, Order
 
 from payment_service.service import PaymentService

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 from chassis.database import Database
-from chassis.testing.events import until
 from chassis.testing.migrations import assert_migrations_match
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from support.fleet import Fleet

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from chassis.testing.events import until
+from chassis.testing.waiting import until
 
 from payment_service.workers import Worker
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import httpx
-from chassis.testing.events import until
+from chassis.testing.waiting import until
 
 Json = dict[str, Any]
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import httpx
 from chassis.security import Security
 from chassis.testing.server import running
 from chassis.testing.tokens import TokenMaker
+from chassis.testing.waiting import until
 
 from gateway.app import SERVER_OPTIONS, create_app
 from gateway.routes import Route
@@ -77,12 +77,3 @@ async def running_gateway(
 
         await until(is_ready)
         yield GatewayUnderTest(known, url, client, tokens, app.security)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], *, timeout_seconds: float = 5.0) -> None:
-    """Wait until it holds. Raises TimeoutError."""
-    deadline = time.monotonic() + timeout_seconds
-    while not await condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("it did not come to hold")
-        await asyncio.sleep(0.01)

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 from chassis.database import Database
 from chassis.ids import uuid7
 from chassis.tables import InboxRow
-from chassis.testing.events import until
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 from httpx import Response
 from sqlalchemy import func, select
 

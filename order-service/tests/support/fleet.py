@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.testing.events import until
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 from httpx import Response
 
 from order_service.settings import Settings

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 
 import httpx
 from chassis.tables import InboxRow
-from chassis.testing.events import until
 from chassis.testing.service import ServiceUnderTest
+from chassis.testing.waiting import until
 
 from payment_service.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -123,15 +123,3 @@ async def neighbours(settings: ServiceSettings, topics: Iterable[str]) -> AsyncI
         yield Neighbours(kafka)
     finally:
         await kafka.aclose()
-
-
-async def until(condition: Callable[[], Any], *, timeout_seconds: float = 10.0) -> Any:
-    """What `condition` (a plain or an async function) answers once that is true. Raises TimeoutError."""
-    async with asyncio.timeout(timeout_seconds):
-        while True:
-            answer = condition()
-            if asyncio.iscoroutine(answer):
-                answer = await answer
-            if answer:
-                return answer
-            await asyncio.sleep(0.02)

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 
 from chassis.settings import ServiceSettings
 
-from .events import Neighbours, TopicListener, listening, neighbours, until
+from .events import Neighbours, TopicListener, listening, neighbours
 from .infra import Infra, fresh_database
 from .server import running
 from .tokens import TokenMaker, published_keys
+from .waiting import until
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
