@@ -13,6 +13,8 @@ from chassis.testing.waiting import until
 from support.gateways import GatewayUnderTest, running_gateway
 from support.upstreams import Echo, Exchange, headers_of, wire_upstream
 
+_SESSION = "0190d0a0-0000-7000-8000-000000000005"
+
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
     assert answer.status_code == status, answer.text
@@ -134,10 +136,10 @@ class TestAccess:
     async def test_the_token_of_an_ended_session_is_refused_at_once(self, tokens: TokenMaker, upstream: Echo) -> None:
         routes = [{"id": "a", "prefix": "/a", "uri": upstream.url}]
         async with running_gateway(tokens, routes) as gateway:
-            headers = {"Authorization": f"Bearer {tokens.token(sid='the-session')}"}
+            headers = {"Authorization": f"Bearer {tokens.token(sid=_SESSION)}"}
             before = await gateway.client.get("/a", headers=headers)
 
-            gateway.security.revoked.add("the-session")
+            gateway.security.revoked.add(_SESSION)
             after = await gateway.client.get("/a", headers=headers)
 
         assert before.status_code == 200
@@ -147,14 +149,14 @@ class TestAccess:
 class TestIdentity:
     async def test_a_service_is_told_who_calls(self, gateway: GatewayUnderTest) -> None:
         user_id = uuid7()
-        token = gateway.tokens.token(user_id=user_id, sid="a-session", role="customer")
+        token = gateway.tokens.token(user_id=user_id, sid=_SESSION, role="customer")
 
         answer = await gateway.client.get("/api/v1/orders", headers={"Authorization": f"Bearer {token}"})
 
         seen = headers_of(answer.json())
         assert seen["x-user-id"] == str(user_id)
         assert seen["x-user-role"] == "customer"
-        assert seen["x-session-id"] == "a-session"
+        assert seen["x-session-id"] == _SESSION
         assert seen["authorization"] == f"Bearer {token}"
 
     SPOOFED = (  # G1
@@ -231,7 +233,7 @@ class TestIdentity:
     ) -> None:
         request = (
             "GET /api/v1/catalogue/1 HTTP/1.1\r\nHost: a\r\nX-Secret: 1\r\nX-User-Id: evil\r\n"
-            f"Authorization: Bearer {gateway.tokens.token(sid='mine')}\r\nConnection: {listed}\r\n\r\n"
+            f"Authorization: Bearer {gateway.tokens.token(sid=_SESSION)}\r\nConnection: {listed}\r\n\r\n"
         )
 
         answer = await gateway.raw(request.encode())
@@ -241,7 +243,7 @@ class TestIdentity:
         assert seen["x-forwarded-for"] == "127.0.0.1"
         assert ("x-secret" in seen) == (listed != "X-Secret")
         assert ("authorization" in seen) == (listed != "Authorization")
-        assert seen.get("x-session-id") == (None if listed == "Authorization" else "mine")
+        assert seen.get("x-session-id") == (None if listed == "Authorization" else _SESSION)
 
     async def test_a_service_is_told_how_the_request_came(self, gateway: GatewayUnderTest) -> None:
         answer = await gateway.client.get("/cut/off/x", headers={"Host": "shop.example:8072"})
