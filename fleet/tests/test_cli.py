@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,8 @@ class TestDeathAndDown:
         await client.close()
 
         for process in processes_of(running):
-            os.kill(int(process.split()[0]), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its parent was killed a moment ago, and it with that
+                os.kill(int(process.split()[0]), signal.SIGKILL)
         until(lambda: processes_of(running) == [], "everything is gone")
         assert fleet(running.project, "status").returncode == 1
         started = fleet(running.project, "up")
