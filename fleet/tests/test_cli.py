@@ -73,13 +73,16 @@ class TestUp:
     def test_two_at_the_same_moment_start_one_fleet(self, tmp_path: Path) -> None:
         home = _project(tmp_path)
 
-        both = [begin_fleet(home.project, "up", "--only", "discovery-server") for _ in range(2)]
+        try:
+            both = [begin_fleet(home.project, "up", "--only", "discovery-server") for _ in range(2)]
 
-        told = [process.communicate(timeout=60) for process in both]
-        assert [process.returncode for process in both] == [0, 0], told
-        # The one that stepped back may need a moment more to end.
-        until(lambda: _sessions(home) == len(_known(home)["processes"]), "one supervisor is left")
-        assert fleet(home.project, "down").returncode == 0
+            told = [process.communicate(timeout=60) for process in both]
+            assert [process.returncode for process in both] == [0, 0], told
+            # The one that stepped back may need a moment more to end.
+            until(lambda: _sessions(home) == len(_known(home)["processes"]), "one supervisor is left")
+        finally:
+            ended = fleet(home.project, "down")
+        assert ended.returncode == 0
 
     def test_a_changed_config_file_is_served_without_more(self, running: Home) -> None:
         changed = running.config_files / "application-other.yml"
