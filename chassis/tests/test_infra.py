@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.testing.infra import BrokerProcess, Infra, fresh_database
+from chassis.testing.waiting import wait_until
 
 
 async def test_a_fresh_database_is_empty_and_gone_afterwards_although_somebody_is_connected(infra: Infra) -> None:
@@ -121,10 +121,7 @@ def test_a_killed_test_run_leaves_no_process_and_the_next_one_its_folders_remove
     run.kill()
     run.communicate()
 
-    deadline = time.monotonic() + 10
-    while left := _processes_that_mention(mark):
-        assert time.monotonic() < deadline, f"still there: {left}"
-        time.sleep(0.02)
+    wait_until(lambda: not _processes_that_mention(mark), "nothing of it is there any more")
     _run_of_its_own(tmp_path, TMPDIR=str(tmp_path)).communicate(timeout=30)
     assert not [*tmp_path.glob("flotilla-tests-*")]
 

@@ -7,8 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +15,7 @@ import pytest
 
 from chassis import postgres_programs
 from chassis.local_postgres import LocalPostgres
+from chassis.testing.waiting import wait_until
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_after_kill_9_of_every_process_it_starts_again_with_every_committe
     for pid in (server, *_children_of(server)):
         os.kill(pid, signal.SIGKILL)
     client.terminate()
-    _until(lambda: postgres.pid() is None, "the killed server is gone")
+    wait_until(lambda: postgres.pid() is None, "the killed server is gone")
     assert (place / "data" / "postmaster.pid").exists()
     postgres.start()
 
@@ -156,13 +156,14 @@ def test_it_ends_when_the_process_that_started_it_is_killed(place: Path) -> None
     parent.kill()
     parent.communicate()
 
-    _until(lambda: postgres.pid() is None, "the server has ended")
+    wait_until(lambda: postgres.pid() is None, "the server has ended")
 
 
 _START_AND_WAIT = """
 import sys, time
 from pathlib import Path
 from chassis.local_postgres import LocalPostgres
+from chassis.testing.waiting import wait_until
 LocalPostgres(Path(sys.argv[1]), durable=False, die_with_parent=True).start()
 print("started", flush=True)
 time.sleep(60)
@@ -180,7 +181,7 @@ def test_it_runs_for_an_ordinary_user_too(place: Path) -> None:
 
     parent.kill()
     parent.communicate()
-    _until(lambda: LocalPostgres(place / "data").pid() is None, "the server has ended")
+    wait_until(lambda: LocalPostgres(place / "data").pid() is None, "the server has ended")
 
 
 def test_where_user_namespaces_are_refused_root_runs_it_as_another_user_and_keeps_the_rows(
@@ -240,10 +241,3 @@ def test_the_distributions_postgresql_does_as_well(
 
 def _children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, f"not within 10 s: {what}"
-        time.sleep(0.01)

@@ -14,6 +14,7 @@ from chassis.problems import NotAuthenticated
 from chassis.security import KeysAway, KeySet, RevokedSessions, Security, bearer_token
 from chassis.settings import ServiceSettings
 from chassis.testing.tokens import TokenMaker
+from chassis.testing.waiting import until
 
 
 class Publisher:
@@ -79,13 +80,14 @@ async def test_with_no_key_yet_the_publisher_is_asked_again_soon(tokens: TokenMa
         await verifying.caller_of(token)
     publisher.away = False
 
-    async with asyncio.timeout(3):
-        while True:
-            try:
-                await verifying.caller_of(token)
-                break
-            except KeysAway:
-                await asyncio.sleep(0.02)
+    async def is_verified() -> bool:
+        try:
+            await verifying.caller_of(token)
+        except KeysAway:
+            return False
+        return True
+
+    await until(is_verified, timeout_seconds=3)
 
     assert publisher.asked < 10
 

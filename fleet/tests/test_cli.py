@@ -13,9 +13,9 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from chassis.testing.waiting import wait_until
 from support.command import begin_fleet, fleet
 from support.fleets import processes_of
-from support.waiting import until
 
 from fleet.plan import NAMES
 from fleet.report import Report
@@ -79,7 +79,7 @@ class TestUp:
             told = [process.communicate(timeout=60) for process in both]
             assert [process.returncode for process in both] == [0, 0], told
             # The one that stepped back may need a moment more to end.
-            until(lambda: _sessions(home) == len(_known(home)["processes"]), "one supervisor is left")
+            wait_until(lambda: _sessions(home) == len(_known(home)["processes"]), "one supervisor is left")
         finally:
             ended = fleet(home.project, "down")
         assert ended.returncode == 0
@@ -91,7 +91,7 @@ class TestUp:
         password = (read_json(running.secrets_file) or {})["gateway"]
         client = httpx.Client(base_url=_known(running)["config_url"], auth=("gateway", password), trust_env=False)
 
-        until(lambda: "hello" in client.get("/gateway/other").text, "the change is served")
+        wait_until(lambda: "hello" in client.get("/gateway/other").text, "the change is served")
         client.close()
         changed.unlink()
 
@@ -112,7 +112,7 @@ class TestUp:
     def test_an_interrupt_while_it_starts_stops_everything(self, tmp_path: Path) -> None:
         home = _project(tmp_path)
         starting = begin_fleet(home.project, "up")
-        until(lambda: "config-files are published" in _supervisors_log(home), "it has begun")
+        wait_until(lambda: "config-files are published" in _supervisors_log(home), "it has begun")
 
         starting.send_signal(signal.SIGINT)
         told, _ = starting.communicate(timeout=30)
@@ -227,7 +227,7 @@ class TestDeathAndDown:
         for process in processes_of(running):
             with suppress(ProcessLookupError):  # its parent was killed a moment ago, and it with that
                 os.kill(int(process.split()[0]), signal.SIGKILL)
-        until(lambda: processes_of(running) == [], "everything is gone")
+        wait_until(lambda: processes_of(running) == [], "everything is gone")
         assert fleet(running.project, "status").returncode == 1
         started = fleet(running.project, "up")
 

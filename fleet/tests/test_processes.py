@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from support.waiting import until
+from chassis.testing.waiting import wait_until
 
 from fleet.processes import ProcessId, end, memory_bytes, own_memory_bytes
 
@@ -30,7 +30,7 @@ def test_a_dead_process_that_nobody_has_waited_for_does_not_run() -> None:
 
     os.kill(process.pid, signal.SIGKILL)
 
-    until(lambda: not known.is_running(), "it is a zombie")
+    wait_until(lambda: not known.is_running(), "it is a zombie")
     process.communicate()
 
 

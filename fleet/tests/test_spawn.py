@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.waiting import until
+from chassis.testing.waiting import wait_until
 
 from fleet.plan import Part, Wave
 from fleet.ports import free_port
@@ -31,13 +31,13 @@ def test_it_runs_as_python_m_with_its_own_environment_and_log(home: Home) -> Non
     kept = Kept(_part(NAME="spawned"), start, home.log_of("one"))
 
     assert kept.start_if_due()
-    until(kept.notice_ready, "it is ready")
+    wait_until(kept.notice_ready, "it is ready")
 
     assert home.log_of("one").read_text() == "spawned runs\n"
     process = kept.process
     assert process is not None
     os.kill(process.pid, signal.SIGTERM)
-    until(kept.notice_death, "it has ended")
+    wait_until(kept.notice_death, "it has ended")
     assert kept.report.last_death == "ended with exit code 0; the end of its log: spawned runs / ends well"
 
 
@@ -61,4 +61,4 @@ input()
     parent.kill()
     parent.communicate()
 
-    until(lambda: not child.is_running(), "the child has ended")
+    wait_until(lambda: not child.is_running(), "the child has ended")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.waiting import until
+from chassis.testing.waiting import wait_until
 
 from fleet.state import FleetProblem, Home, Secrets, read_json, write_json
 
@@ -85,7 +85,7 @@ class TestLock:
 
         holder.send_signal(how)
         holder.communicate()
-        until(lambda: not home.is_supervised(), "the lock is free")
+        wait_until(lambda: not home.is_supervised(), "the lock is free")
 
     def test_a_home_where_nothing_ever_ran_is_not_supervised(self, tmp_path: Path) -> None:
         assert not Home(tmp_path).is_supervised()

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from chassis.testing.waiting import wait_until
 from support.fleets import TinyFleet, processes_of
-from support.waiting import until
 
 from fleet import launch
 from fleet.processes import ProcessId
@@ -128,7 +128,7 @@ class TestRestart:
         killed = fleet.pids()["one"]
 
         os.kill(killed, signal.SIGKILL)
-        took_seconds = until(
+        took_seconds = wait_until(
             lambda: fleet.pids().get("one", killed) != killed and fleet.report().processes[0].condition == "ready",
             "the killed part is ready again",
         )
@@ -143,7 +143,7 @@ class TestRestart:
         fleet.wait_until_ready()
 
         os.kill(fleet.pids()["one"], signal.SIGKILL)
-        until(lambda: fleet.report().processes[0].restarts == 1, "the death was noticed")
+        wait_until(lambda: fleet.report().processes[0].restarts == 1, "the death was noticed")
 
         assert "one was ended by SIGKILL; the end of its log: one runs; it is started again in 0.0 s" in fleet.log()
 
@@ -178,7 +178,7 @@ class TestStop:
 
     def test_it_can_be_stopped_while_it_starts(self, home: Home, start_tiny_fleet: StartTinyFleet) -> None:
         fleet = start_tiny_fleet({"name": "slow", "NEVER_READY": "1"})
-        until(lambda: bool(processes_of(home)) and "slow is started" in fleet.log(), "it is starting")
+        wait_until(lambda: bool(processes_of(home)) and "slow is started" in fleet.log(), "it is starting")
 
         assert launch.stop(home)
 
@@ -198,7 +198,7 @@ class TestKilledSupervisor:
 
         killed.process.kill()
         killed.process.wait()
-        until(lambda: processes_of(home) == [], "the parts have ended with their supervisor")
+        wait_until(lambda: processes_of(home) == [], "the parts have ended with their supervisor")
         assert not home.is_supervised()
 
         start_tiny_fleet({"name": "one"}, {"name": "two"}).wait_until_ready()

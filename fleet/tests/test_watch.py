@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from support.waiting import until
+from chassis.testing.waiting import wait_until
 
 from fleet import watch
 from fleet.plan import Part, Wave
@@ -30,8 +30,8 @@ def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses
     pauses = []
 
     for death in range(5):
-        until(kept.start_if_due, "it is started again")
-        until(kept.notice_death, "it has died")
+        wait_until(kept.start_if_due, "it is started again")
+        wait_until(kept.notice_death, "it has died")
         pauses.append(kept.seconds_until_start or 0.0)
         assert kept.report.restarts == death + 1
 
@@ -43,13 +43,13 @@ def test_a_part_that_keeps_dying_is_started_again_after_longer_and_longer_pauses
 def test_a_part_that_ran_for_a_while_is_started_again_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Kept(_PART, _start_what_fails, home.log_of("one"))
     for _ in range(2):
-        until(kept.start_if_due, "it is started")
-        until(kept.notice_death, "it has died")
+        wait_until(kept.start_if_due, "it is started")
+        wait_until(kept.notice_death, "it has died")
     assert (kept.seconds_until_start or 0.0) > 0.1
 
     monkeypatch.setattr(watch, "_STEADY_SECONDS", 0.0)
-    until(kept.start_if_due, "it is started")
-    until(kept.notice_death, "it has died")
+    wait_until(kept.start_if_due, "it is started")
+    wait_until(kept.notice_death, "it has died")
 
     assert kept.seconds_until_start == 0.0
 

@@ -60,12 +60,13 @@ class Parts:
         self._preparations: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self.health.ready_while("database", self.database.check)
-        self.health.live_while("tasks", self._check_tasks)
+        self.health.live_while("tasks", self.supervisor.check)
 
     def hear(self, reactions: Reactions) -> Reader:
-        """Read the topics of these reactions, in the consumer group named as the service."""
+        """Read the topics of these reactions, in the consumer group named as the service; nothing without Kafka."""
         reader = Reader(self.database, self.kafka, reactions, group=self._settings.service_name)
-        self.run("reader", reader.run)
+        if self._settings.kafka_bootstrap:
+            self.run("reader", reader.run)
         return reader
 
     def prepare(self, preparation: Callable[[], Awaitable[None]]) -> None:
@@ -94,8 +95,7 @@ class Parts:
             logger.warning("KAFKA_BOOTSTRAP is not set: events are kept in the outbox and none is heard")
         self.supervisor.start("housekeeping", Housekeeping(self.database).run)
         for name, task in self._tasks:
-            if self._settings.kafka_bootstrap or name != "reader":
-                self.supervisor.start(name, task)
+            self.supervisor.start(name, task)
         try:
             yield {}
         finally:
@@ -109,7 +109,3 @@ class Parts:
     async def _relay(self) -> None:
         await self.kafka.ensure_topics(self._topics)
         await self.relay.run()
-
-    async def _check_tasks(self) -> str | None:
-        failing = self.supervisor.failing()
-        return f"not running: {', '.join(failing)}" if failing else None

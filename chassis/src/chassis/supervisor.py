@@ -47,6 +47,11 @@ class Supervisor:
         now = time.monotonic()
         return [name for name, since in self._down_since.items() if now - since > self._patience_seconds]
 
+    async def check(self) -> str | None:
+        """A health check: what can't stay up, or None."""
+        failing = self.failing()
+        return f"not running: {', '.join(failing)}" if failing else None
+
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:

@@ -101,7 +101,7 @@ class RequestContext:
         request_id = headers.get("x-request-id") or str(uuid7())
         limit = self._settings.max_body_bytes
         if headers.get("content-length", "").isdigit() and int(headers["content-length"]) > limit:
-            await _too_large(limit, scope["path"])(scope, receive, send)
+            await _respond(_too_large(limit), scope["path"])(scope, receive, send)
             return
         received = 0
 
@@ -111,7 +111,7 @@ class RequestContext:
             received += len(message.get("body", b""))
             if received > limit:
                 # FastAPI turns whatever else is raised while it reads a body into a 400.
-                raise HTTPException(BodyTooLarge.status, f"At most {limit} bytes are read here.")
+                raise HTTPException(BodyTooLarge.status, _too_large(limit).detail)
             return message
 
         async def send_with_id(message: Message) -> None:
@@ -129,22 +129,22 @@ class RequestContext:
             log_context.reset(token)
 
 
-def _too_large(limit: int, path: str) -> JSONResponse:
-    problem = BodyTooLarge(f"At most {limit} bytes are read here.")
-    document = problem_document(
-        status=problem.status, code=problem.code, title=problem.title, detail=problem.detail, instance=path
-    )
-    return ProblemResponse(document, problem.status)
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"At most {limit} bytes are read here.")
 
 
 async def _render_problem(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, Problem)
+    return _respond(problem, request.url.path)
+
+
+def _respond(problem: Problem, path: str) -> JSONResponse:
     document = problem_document(
         status=problem.status,
         code=problem.code,
         title=problem.title,
         detail=problem.detail,
-        instance=request.url.path,
+        instance=path,
         **jsonable_encoder(problem.extensions),
     )
     return ProblemResponse(document, problem.status, headers=problem.headers)
@@ -176,11 +176,12 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    too_large = error.status_code == BodyTooLarge.status
+    if error.status_code == BodyTooLarge.status:  # it was raised as FastAPI lets it through: see RequestContext
+        return _respond(BodyTooLarge(str(error.detail)), request.url.path)
     document = problem_document(
         status=error.status_code,
-        code=BodyTooLarge.code if too_large else None,
-        title=BodyTooLarge.title if too_large else reason_phrase(error.status_code),
+        code=None,
+        title=reason_phrase(error.status_code),
         detail=str(error.detail),
         instance=request.url.path,
     )

@@ -55,9 +55,6 @@ def create_app(settings: DiscoverySettings, clock: Clock | None = None) -> FastA
 
 
 def _health(supervisor: Supervisor) -> Health:
-    async def sweeper_runs() -> str | None:
-        return f"down: {', '.join(failing)}" if (failing := supervisor.failing()) else None
-
     health = Health()
-    health.live_while("sweeper", sweeper_runs)
+    health.live_while("sweeper", supervisor.check)
     return health

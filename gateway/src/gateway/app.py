@@ -109,11 +109,7 @@ def current_table(settings: Settings) -> Callable[[], RouteTable]:
 def _health(registry: Registry | None, supervisor: Supervisor) -> Health:
     health = Health()
 
-    async def tasks_run() -> str | None:
-        failing = supervisor.failing()
-        return f"can't keep running: {', '.join(failing)}" if failing else None
-
-    health.live_while("tasks", tasks_run)
+    health.live_while("tasks", supervisor.check)
     if registry is not None:
 
         async def discovery_was_read() -> str | None:
