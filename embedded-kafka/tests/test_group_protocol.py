@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from support.clients import Clients
@@ -9,24 +10,6 @@ from support.raw import RawClient
 
 from embedded_kafka import EmbeddedKafka
 from embedded_kafka.errors import ErrorCode
-from embedded_kafka.messages import (
-    CommitPartition,
-    DescribedGroup,
-    DescribeGroupsRequest,
-    DescribeGroupsResponse,
-    ErrorResponse,
-    GroupProtocol,
-    HeartbeatRequest,
-    JoinGroupRequest,
-    JoinGroupResponse,
-    LeaveGroupRequest,
-    MemberAssignment,
-    OffsetCommitRequest,
-    OffsetCommitResponse,
-    SyncGroupRequest,
-    SyncGroupResponse,
-    Topic,
-)
 
 Connect = Callable[[], Awaitable[RawClient]]
 
@@ -50,37 +33,50 @@ def joining(
     session_ms: int = 10_000,
     rebalance_ms: int = 10_000,
     protocols: tuple[str, ...] = ("range",),
-) -> JoinGroupRequest:
-    offered = [GroupProtocol(name, name.encode()) for name in protocols]
-    return JoinGroupRequest("g", session_ms, rebalance_ms, member_id, "consumer", offered)
+) -> dict[str, Any]:
+    return {
+        "group_id": "g",
+        "session_timeout_ms": session_ms,
+        "rebalance_timeout_ms": rebalance_ms,
+        "member_id": member_id,
+        "protocol_type": "consumer",
+        "protocols": [{"name": name, "metadata": name.encode()} for name in protocols],
+    }
 
 
-async def alone(client: RawClient, request: JoinGroupRequest | None = None) -> str:
+def syncing(generation: int, member_id: str, assignments: dict[str, bytes] | None = None) -> dict[str, Any]:
+    assigned = [{"member_id": name, "assignment": work} for name, work in (assignments or {}).items()]
+    return {"group_id": "g", "generation_id": generation, "member_id": member_id, "assignments": assigned}
+
+
+async def alone(client: RawClient, request: dict[str, Any] | None = None) -> str:
     """Joins, and becomes the stable group's only member."""
-    joined = await client.ask(request or joining(), JoinGroupResponse)
-    assignments = [MemberAssignment(joined.member_id, b"everything")]
-    synced = await client.ask(
-        SyncGroupRequest("g", joined.generation_id, joined.member_id, assignments), SyncGroupResponse
-    )
+    joined = await client.ask("JoinGroup", **(request or joining()))
+    work = {joined.member_id: b"everything"}
+    synced = await client.ask("SyncGroup", **syncing(joined.generation_id, joined.member_id, work))
     assert (joined.error_code, synced.error_code, bytes(synced.assignment)) == (0, 0, b"everything")
-    return joined.member_id
+    return str(joined.member_id)
 
 
 async def heartbeat(client: RawClient, generation: int, member_id: str) -> int:
-    return (await client.ask(HeartbeatRequest("g", generation, member_id), ErrorResponse)).error_code
+    answer = await client.ask("Heartbeat", group_id="g", generation_id=generation, member_id=member_id)
+    return int(answer.error_code)
 
 
 async def commit(client: RawClient, generation: int, member_id: str) -> int:
-    request = OffsetCommitRequest("g", generation, member_id, -1, [Topic("t", [CommitPartition(0, 1, None)])])
-    return (await client.ask(request, OffsetCommitResponse)).topics[0].partitions[0].error_code
+    topics = [{"name": "t", "partitions": [{"partition": 0, "offset": 1}]}]
+    answer = await client.ask(
+        "OffsetCommit", group_id="g", generation_id=generation, member_id=member_id, topics=topics
+    )
+    return int(answer.topics[0].partitions[0].error_code)
 
 
-async def described(client: RawClient) -> DescribedGroup:
-    return (await client.ask(DescribeGroupsRequest(["g"]), DescribeGroupsResponse)).groups[0]
+async def described(client: RawClient) -> Any:
+    return (await client.ask("DescribeGroups", group_ids=["g"])).groups[0]
 
 
 async def state_of(client: RawClient) -> str:
-    return (await described(client)).state
+    return str((await described(client)).state)
 
 
 async def until_state(client: RawClient, state: str) -> None:
@@ -92,13 +88,13 @@ async def until_state(client: RawClient, state: str) -> None:
 async def test_the_leader_learns_who_is_there_and_assigns_to_all(raw: Connect) -> None:
     first, second = await raw(), await raw()
 
-    a, b = await asyncio.gather(first.ask(joining(), JoinGroupResponse), second.ask(joining(), JoinGroupResponse))
+    a, b = await asyncio.gather(first.ask("JoinGroup", **joining()), second.ask("JoinGroup", **joining()))
     assert a.generation_id == b.generation_id == 1
     leader, follower = (a, b) if a.leader == a.member_id else (b, a)
-    assignments = [MemberAssignment(a.member_id, b"for a"), MemberAssignment(b.member_id, b"for b")]
+    work = {a.member_id: b"for a", b.member_id: b"for b"}
     synced = await asyncio.gather(
-        first.ask(SyncGroupRequest("g", 1, a.member_id, assignments if a is leader else []), SyncGroupResponse),
-        second.ask(SyncGroupRequest("g", 1, b.member_id, assignments if b is leader else []), SyncGroupResponse),
+        first.ask("SyncGroup", **syncing(1, a.member_id, work if a is leader else None)),
+        second.ask("SyncGroup", **syncing(1, b.member_id, work if b is leader else None)),
     )
 
     assert {member.member_id for member in leader.members} == {a.member_id, b.member_id}
@@ -111,10 +107,7 @@ async def test_the_protocol_that_most_members_want_is_taken_of_those_all_have(ra
     offers = [("x", "range", "sticky"), ("sticky", "range"), ("sticky", "range", "x")]
 
     joined = await asyncio.gather(
-        *[
-            client.ask(joining(protocols=offer), JoinGroupResponse)
-            for client, offer in zip(clients, offers, strict=True)
-        ]
+        *[client.ask("JoinGroup", **joining(protocols=offer)) for client, offer in zip(clients, offers, strict=True)]
     )
 
     assert {answer.protocol_name for answer in joined} == {"sticky"}
@@ -124,8 +117,8 @@ async def test_a_member_without_a_common_protocol_is_refused(raw: Connect) -> No
     first, second = await raw(), await raw()
     await alone(first)
 
-    answer = await second.ask(joining(protocols=("other",)), JoinGroupResponse)
-    nothing = await second.ask(joining(protocols=()), JoinGroupResponse)
+    answer = await second.ask("JoinGroup", **joining(protocols=("other",)))
+    nothing = await second.ask("JoinGroup", **joining(protocols=()))
 
     assert answer.error_code == nothing.error_code == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     assert await state_of(second) == "Stable"
@@ -145,11 +138,11 @@ async def test_strangers_and_former_generations_are_fenced_everywhere(raw: Conne
     ):
         assert await heartbeat(client, generation, name) == code
         assert await commit(client, generation, name) == code
-        synced = await client.ask(SyncGroupRequest("g", generation, name, []), SyncGroupResponse)
+        synced = await client.ask("SyncGroup", **syncing(generation, name))
         assert synced.error_code == code
     assert await commit(client, -1, "") == ErrorCode.UNKNOWN_MEMBER_ID
-    assert (await client.ask(joining("stranger"), JoinGroupResponse)).error_code == ErrorCode.UNKNOWN_MEMBER_ID
-    left = await client.ask(LeaveGroupRequest("g", "stranger"), ErrorResponse)
+    assert (await client.ask("JoinGroup", **joining("stranger"))).error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    left = await client.ask("LeaveGroup", group_id="g", member_id="stranger")
     assert left.error_code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
@@ -170,13 +163,13 @@ async def test_members_are_told_of_a_rebalance_and_may_still_commit_before_they_
     await clients.create_topic("t")
     first, second = await raw(), await raw()
     a = await alone(first)
-    waiting = asyncio.create_task(second.ask(joining(), JoinGroupResponse))
+    waiting = asyncio.create_task(second.ask("JoinGroup", **joining()))
     await until_state(first, "PreparingRebalance")
 
     told = await heartbeat(first, 1, a)
-    synced = await first.ask(SyncGroupRequest("g", 1, a, []), SyncGroupResponse)
+    synced = await first.ask("SyncGroup", **syncing(1, a))
     committed = await commit(first, 1, a)
-    rejoined = await first.ask(joining(a), JoinGroupResponse)
+    rejoined = await first.ask("JoinGroup", **joining(a))
     b = await waiting
     too_early = await commit(first, 2, a)
 
@@ -190,7 +183,7 @@ async def test_who_does_not_rejoin_in_time_is_out(raw: Connect) -> None:
     first, second = await raw(), await raw()
     sleepy = await alone(first, joining(rebalance_ms=300))
 
-    answer = await second.ask(joining(rebalance_ms=300), JoinGroupResponse)
+    answer = await second.ask("JoinGroup", **joining(rebalance_ms=300))
 
     assert [member.member_id for member in answer.members] == [answer.member_id]
     assert await heartbeat(first, 2, sleepy) == ErrorCode.UNKNOWN_MEMBER_ID
@@ -199,13 +192,13 @@ async def test_who_does_not_rejoin_in_time_is_out(raw: Connect) -> None:
 async def test_a_leader_that_never_assigns_is_out(raw: Connect) -> None:
     first, second = await raw(), await raw()
     a, b = await asyncio.gather(
-        first.ask(joining(rebalance_ms=300), JoinGroupResponse),
-        second.ask(joining(rebalance_ms=300), JoinGroupResponse),
+        first.ask("JoinGroup", **joining(rebalance_ms=300)),
+        second.ask("JoinGroup", **joining(rebalance_ms=300)),
     )
     leader, follower, follower_client = (a, b, second) if a.leader == a.member_id else (b, a, first)
 
-    synced = await follower_client.ask(SyncGroupRequest("g", 1, follower.member_id, []), SyncGroupResponse)
-    again = await follower_client.ask(joining(follower.member_id), JoinGroupResponse)
+    synced = await follower_client.ask("SyncGroup", **syncing(1, follower.member_id))
+    again = await follower_client.ask("JoinGroup", **joining(follower.member_id))
 
     assert synced.error_code == ErrorCode.REBALANCE_IN_PROGRESS
     assert again.leader == follower.member_id
@@ -236,7 +229,7 @@ async def test_heartbeats_keep_a_member_in_beyond_its_session_timeout(raw: Conne
 async def test_a_newcomer_that_hangs_up_while_it_waits_is_forgotten_at_once(raw: Connect) -> None:
     first, second = await raw(), await raw()
     a = await alone(first)
-    waiting = asyncio.create_task(second.ask(joining(), JoinGroupResponse))
+    waiting = asyncio.create_task(second.ask("JoinGroup", **joining()))
     await until_state(first, "PreparingRebalance")
 
     waiting.cancel()
@@ -245,16 +238,16 @@ async def test_a_newcomer_that_hangs_up_while_it_waits_is_forgotten_at_once(raw:
     async with asyncio.timeout(5):
         while len((await described(first)).members) > 1:
             pass
-    rejoined = await first.ask(joining(a), JoinGroupResponse)
+    rejoined = await first.ask("JoinGroup", **joining(a))
 
     assert [member.member_id for member in rejoined.members] == [a]
 
 
 async def test_a_member_that_asks_again_after_a_lost_answer_gets_the_same_generation(raw: Connect) -> None:
     first, second = await raw(), await raw()
-    a, b = await asyncio.gather(first.ask(joining(), JoinGroupResponse), second.ask(joining(), JoinGroupResponse))
+    a, b = await asyncio.gather(first.ask("JoinGroup", **joining()), second.ask("JoinGroup", **joining()))
     follower, client = (b, second) if a.leader == a.member_id else (a, first)
 
-    again = await client.ask(joining(follower.member_id), JoinGroupResponse)
+    again = await client.ask("JoinGroup", **joining(follower.member_id))
 
     assert (again.generation_id, again.member_id, again.error_code) == (1, follower.member_id, 0)

@@ -163,17 +163,6 @@ async def test_an_unknown_topic_is_not_made_by_asking(clients: Clients) -> None:
     assert await admin.list_topics() == []
 
 
-async def test_topics_are_made_by_asking_where_that_is_wanted() -> None:
-    async with EmbeddedKafka(auto_create_topics=True, default_partitions=3) as kafka:
-        clients = Clients(kafka.bootstrap)
-        producer = await clients.producer()
-
-        await producer.send_and_wait("new", b"x")
-
-        assert await producer.partitions_for("new") == {0, 1, 2}
-        await clients.stop()
-
-
 async def test_a_batch_over_the_topics_limit_is_refused(clients: Clients) -> None:
     await clients.create_topic("t", max_message_bytes="500")
     producer = await clients.producer()

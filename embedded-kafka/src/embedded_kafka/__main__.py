@@ -7,31 +7,30 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .server import CannotStart, ready_line, serve
+from .server import CannotStart, serve
 
 
 def main() -> None:
-    environment = os.environ
-    data, port = environment.get("KAFKA_DATA"), environment.get("PORT", "9092")
+    data, port = os.environ.get("KAFKA_DATA"), os.environ.get("PORT", "9092")
     if not data:
         give_up("KAFKA_DATA must name the folder for the data.")
     if not port.isdigit() or int(port) > 65535:
         give_up(f"PORT must be a port number, not {port!r}.")
-    run(Path(data), environment.get("HOST", "127.0.0.1"), int(port))
+    run(Path(data), os.environ.get("HOST", "127.0.0.1"), int(port))
 
 
 def run(data: Path, host: str, port: int, **settings: Any) -> None:
     """Serves in the foreground; prints one line when ready, or one sentence and exit code 1 when it can't be."""
+
+    def tell(bootstrap: str) -> None:
+        sys.stdout.write(f"ready bootstrap={bootstrap} pid={os.getpid()} data={data}\n")
+        sys.stdout.flush()
+
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     try:
-        asyncio.run(serve(data, host, port, lambda bootstrap: _tell(ready_line(bootstrap, data)), **settings))
+        asyncio.run(serve(data, host, port, tell, **settings))
     except CannotStart as error:
         give_up(str(error))
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def give_up(sentence: str) -> NoReturn:

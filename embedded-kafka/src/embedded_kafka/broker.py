@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .caller import Caller
 from .group_apis import GroupApis
 from .groups import Groups
 from .identity import Identity
-from .messages import APIS, Api
+from .messages import APIS, Api, Caller
 from .offsets import CommittedOffsets
 from .record_apis import RecordApis
 from .settings import BrokerSettings
@@ -35,25 +34,25 @@ class Broker:
         self._lock = _locked(data / "lock")
         try:
             identity = Identity(data / "broker.json", fsync=fsync)
-            self.topics = Topics(settings)
+            self._topics = Topics(settings)
             self._offsets = CommittedOffsets(data / "offsets.jsonl", fsync=fsync)
         except BaseException:
             os.close(self._lock)
             raise
         self._groups = Groups(settings)
         self.handlers = _handlers(
-            RecordApis(self.topics, identity, settings.max_fetch_bytes),
-            TopicApis(self.topics, self._offsets, identity, settings),
-            GroupApis(self._groups, self._offsets, self.topics),
+            RecordApis(self._topics, identity, settings.max_fetch_bytes),
+            TopicApis(self._topics, self._offsets, identity),
+            GroupApis(self._groups, self._offsets, self._topics),
         )
 
     def housekeep(self) -> None:
-        self.topics.retain()
+        self._topics.retain()
         self._groups.drop_empty()
 
     def close(self) -> None:
         self._groups.close()
-        self.topics.close()
+        self._topics.close()
         self._offsets.close()
         os.close(self._lock)
 
@@ -69,9 +68,12 @@ def _locked(path: Path) -> int:
     return lock
 
 
-def _handlers(*owners: object) -> Mapping[int, tuple[Api, Handler]]:
-    """Each API is done by the method of its name."""
+def _handlers(*owners: object) -> Mapping[tuple[int, int], tuple[Api, Handler]]:
+    """By key and version: each API is done by the method of its name."""
     return {
-        api.key: (api, next(getattr(owner, api.method) for owner in owners if hasattr(owner, api.method)))
+        (api.key, api.version): (
+            api,
+            next(getattr(owner, api.method) for owner in owners if hasattr(owner, api.method)),
+        )
         for api in APIS
     }

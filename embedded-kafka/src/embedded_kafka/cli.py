@@ -28,18 +28,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 9092,
     host: str = "127.0.0.1",
     fsync: Annotated[bool, typer.Option(help="Wait for the disk before acknowledging.")] = False,
-    auto_create_topics: Annotated[bool, typer.Option(help="Create a topic when a client asks for it.")] = False,
-    default_partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that do not say.")] = 1,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; one line on standard output says when it is ready, and where."""
-    run(
-        data,
-        host,
-        port,
-        fsync=fsync,
-        auto_create_topics=auto_create_topics,
-        default_partitions=default_partitions,
-    )
+    run(data, host, port, fsync=fsync)
 
 
 @app.command()
@@ -106,8 +97,8 @@ def protocol() -> None:
 
 
 def protocol_table() -> str:
-    rows = [f"| {api.key} | {api.name} | {api.min_version}-{api.max_version} |\n" for api in APIS]
-    return "".join(["| key | API | versions |\n", "|---|---|---|\n", *rows])
+    rows = [f"| {api.key} | {api.name} | {api.version} |\n" for api in APIS]
+    return "".join(["| key | API | version |\n", "|---|---|---|\n", *rows])
 
 
 def main() -> None:
@@ -126,7 +117,7 @@ def _stored_topics(data: Path) -> dict[str, StoredTopic]:
 def _segments(data: Path, topic: str, partition: int) -> list[Segment]:
     segments = segments_in(partition_folder(data, topic, partition))
     for segment in segments:
-        segment.recover(lambda header: None, check_tail=False)
+        segment.recover(lambda header, offset: None, check_tail=False)
     return segments
 
 

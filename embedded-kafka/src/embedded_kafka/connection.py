@@ -3,16 +3,13 @@
 import asyncio
 import logging
 import struct
-from dataclasses import replace
 from typing import Any, cast
 
 from .broker import Broker
-from .caller import Caller
-from .errors import KafkaError
-from .group_apis import failure
-from .messages import API_VERSIONS
-from .topic_apis import unsupported_api_versions
-from .wire import Malformed, RequestHeader, decode, encode, read_header, response_frame
+from .errors import ErrorCode, KafkaError
+from .messages import API_VERSIONS, HEADER, Api, Caller
+from .topic_apis import api_versions
+from .wire import Malformed, response_frame
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +27,7 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
         self._pending: asyncio.Future[Any] | None = None
         self._flooded = False  # the client reads slower than it asks
-        self.quiet_since = self._loop.time()
+        self._quiet_since = self._loop.time()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self.transport: asyncio.Transport
 
@@ -39,7 +36,7 @@ class Connection(asyncio.Protocol):
         nobody = ("?", 0)  # a client that has gone already has no address
         peer = transport.get_extra_info("peername") or nobody
         broker = transport.get_extra_info("sockname") or nobody
-        self._caller = Caller(f"/{peer[0]}", broker[0], broker[1])
+        self._caller = Caller(f"/{peer[0]}", broker[0], broker[1], "")
         if self._broker.stopping:
             transport.close()  # it was accepted while the listener was being closed
         elif len(self._connections) >= self._broker.settings.max_connections:
@@ -54,7 +51,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._received:
-            self.quiet_since = self._loop.time()
+            self._quiet_since = self._loop.time()
         self._received += data
         self._serve()
 
@@ -69,7 +66,7 @@ class Connection(asyncio.Protocol):
         """Called now and then. Nobody may hold a connection by saying nothing, or half of something."""
         settings = self._broker.settings
         allowed_seconds = settings.half_request_seconds if self._received else settings.idle_seconds
-        if not self._pending and now - self.quiet_since > allowed_seconds:
+        if not self._pending and now - self._quiet_since > allowed_seconds:
             logger.warning("Closing the connection of %s: nothing whole has come for a while.", self._caller.host)
             self.transport.abort()
 
@@ -87,7 +84,7 @@ class Connection(asyncio.Protocol):
                 break
             message = bytes(memoryview(received)[_LENGTH.size : end])
             del received[:end]
-            self.quiet_since = self._loop.time()
+            self._quiet_since = self._loop.time()
             self._begin(message)
         self._throttle()
 
@@ -101,48 +98,47 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, message: bytes) -> None:
         try:
-            header, client_id, position = read_header(message)
-            if header.api_key == API_VERSIONS.key and header.version > API_VERSIONS.max_version:
-                self._answer(replace(header, version=0), unsupported_api_versions())
+            header, position = HEADER.decode(message)
+            if header.api_key == API_VERSIONS.key and header.version != API_VERSIONS.version:
+                # KIP-511: who asks in a version that we lack is answered in version 0.
+                unsupported = {"error_code": ErrorCode.UNSUPPORTED_VERSION} | api_versions()
+                self._answer(header.correlation_id, API_VERSIONS, unsupported)
                 return
-            api, handle = self._broker.handlers.get(header.api_key, (None, None))
-            if not api or not handle or not api.min_version <= header.version <= api.max_version:
+            api, handle = self._broker.handlers.get((header.api_key, header.version), (None, None))
+            if not api or not handle:
                 raise Malformed(f"version {header.version} of API {header.api_key}, which is not offered")
-            request = decode(api.request, header.version, message, position)
+            request, _ = api.request.decode(message, position)
         except Malformed as error:
             self._refuse(str(error))
             return
         try:
-            result = handle(request, replace(self._caller, client_id=client_id, api_version=header.version))
+            result = handle(request, self._caller._replace(client_id=header.client_id or ""))
             if isinstance(result, asyncio.Future):
                 self._pending = result
-                result.add_done_callback(lambda done: self._finish(header, request, done))
+                result.add_done_callback(lambda done: self._finish(header.correlation_id, api, done))
             elif result is not None:
-                self._answer(header, result)
+                self._answer(header.correlation_id, api, result)
         except KafkaError as error:
-            self._answer(header, failure(request, error))
+            self._answer(header.correlation_id, api, {"error_code": error.code})
         except OSError as error:
             self._refuse(f"{api.name} failed: {error}")
         except Exception:
             logger.exception("%s failed; closing the connection of %s.", api.name, self._caller.host)
             self.transport.close()
 
-    def _finish(self, header: RequestHeader, request: Any, done: asyncio.Future[Any]) -> None:
+    def _finish(self, correlation_id: int, api: Api, done: asyncio.Future[Any]) -> None:
         self._pending = None
-        error = None if done.cancelled() else done.exception()
         if done.cancelled() or self.transport.is_closing():
             return
-        if error is None:
-            self._answer(header, done.result())
-        elif isinstance(error, KafkaError):
-            self._answer(header, failure(request, error))
+        if error := done.exception():
+            self._refuse(f"{api.name} failed while it waited: {error!r}")
         else:
-            self._refuse(f"a {type(request).__name__} that waited failed: {error!r}")
-        self._serve()
+            self._answer(correlation_id, api, done.result())
+            self._serve()
 
-    def _answer(self, header: RequestHeader, response: Any) -> None:
-        self.quiet_since = self._loop.time()
-        pieces = response_frame(header.correlation_id, encode(response, header.version))
+    def _answer(self, correlation_id: int, api: Api, response: dict[str, Any]) -> None:
+        self._quiet_since = self._loop.time()
+        pieces = response_frame(correlation_id, api.response.encode(response))
         # Not writelines: before Python 3.12.9 and 3.13.2 it never paused a client that does not read (CVE-2024-12254).
         if sum(map(len, pieces)) <= _JOINED_BYTES:
             self.transport.write(b"".join(pieces))

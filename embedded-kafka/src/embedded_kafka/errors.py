@@ -1,6 +1,8 @@
 """The errors of Kafka's protocol that this broker gives, with Kafka's numbers (https://kafka.apache.org/protocol)."""
 
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Any
 
 
 class ErrorCode(IntEnum):
@@ -43,3 +45,13 @@ class KafkaError(Exception):
     def __init__(self, code: ErrorCode, message: str = "") -> None:
         super().__init__(message or code.name)
         self.code = code
+
+
+def answered(
+    known: dict[str, Any], handle: Callable[..., dict[str, Any] | None], *arguments: Any, tell_why: bool = False
+) -> dict[str, Any]:
+    """One of a response's answers: what is known, with what the call gives, or with the code of its refusal."""
+    try:
+        return known | (handle(*arguments) or {})
+    except KafkaError as error:
+        return known | {"error_code": error.code} | ({"error_message": str(error)} if tell_why else {})

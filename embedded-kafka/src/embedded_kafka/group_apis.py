@@ -3,133 +3,96 @@
 import asyncio
 from typing import Any
 
-from . import messages
-from .caller import Caller
-from .errors import ErrorCode, KafkaError
-from .group import State
-from .groups import Groups
+from .errors import ErrorCode, KafkaError, answered
+from .groups import Groups, State
 from .identity import NODE_ID
+from .messages import Caller
 from .offsets import CommittedOffsets
 from .topics import Topics
 
 _GROUP_COORDINATOR = 0
 _MAX_METADATA_CHARACTERS = 4096
-_NO_TRANSACTIONS = "There are no transactions in this broker."
 
 
 class GroupApis:
     def __init__(self, groups: Groups, offsets: CommittedOffsets, topics: Topics) -> None:
         self._groups, self._offsets, self._topics = groups, offsets, topics
 
-    def find_coordinator(
-        self, request: messages.FindCoordinatorRequest, caller: Caller
-    ) -> messages.FindCoordinatorResponse:
+    def find_coordinator(self, request: Any, caller: Caller) -> dict[str, Any]:
         if request.key_type != _GROUP_COORDINATOR:
-            code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-            return messages.FindCoordinatorResponse(0, code, _NO_TRANSACTIONS, -1, "", -1)
-        return messages.FindCoordinatorResponse(
-            0, ErrorCode.NONE, None, NODE_ID, caller.broker_host, caller.broker_port
-        )
+            why = "There are no transactions here."
+            return {"error_code": ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "error_message": why}
+        return {"node_id": NODE_ID, "host": caller.broker_host, "port": caller.broker_port}
 
-    def join_group(
-        self, request: messages.JoinGroupRequest, caller: Caller
-    ) -> asyncio.Future[messages.JoinGroupResponse]:
-        return self._groups.join(request, caller.client_id, caller.host)
+    def join_group(self, request: Any, caller: Caller) -> dict[str, Any] | asyncio.Future[dict[str, Any]]:
+        try:
+            return self._groups.join(request, caller)
+        except KafkaError as error:
+            return {"error_code": error.code, "member_id": request.member_id}
 
-    def sync_group(
-        self, request: messages.SyncGroupRequest, caller: Caller
-    ) -> asyncio.Future[messages.SyncGroupResponse]:
+    def sync_group(self, request: Any, caller: Caller) -> asyncio.Future[dict[str, Any]]:
         group = self._groups.known(request.group_id)
-        return group.sync(request.generation_id, request.member_id, request.assignments)
+        return group.sync(request.generation_id, request.member_id, dict(request.assignments))
 
-    def heartbeat(self, request: messages.HeartbeatRequest, caller: Caller) -> messages.ErrorResponse:
+    def heartbeat(self, request: Any, caller: Caller) -> dict[str, Any]:
         self._groups.known(request.group_id).heartbeat(request.generation_id, request.member_id)
-        return messages.ErrorResponse(0, ErrorCode.NONE)
+        return {}
 
-    def leave_group(self, request: messages.LeaveGroupRequest, caller: Caller) -> messages.ErrorResponse:
+    def leave_group(self, request: Any, caller: Caller) -> dict[str, Any]:
         self._groups.known(request.group_id).leave(request.member_id)
-        return messages.ErrorResponse(0, ErrorCode.NONE)
+        return {}
 
-    def offset_commit(self, request: messages.OffsetCommitRequest, caller: Caller) -> messages.OffsetCommitResponse:
-        wanted = [(topic.name, *partition) for topic in request.topics for partition in topic.partitions]
-        codes = {}
-        for name, index, offset, metadata in wanted:
-            try:
-                self._topics.partition(name, index)
-                if offset < 0:
-                    raise KafkaError(ErrorCode.INVALID_REQUEST)
-                if len(metadata or "") > _MAX_METADATA_CHARACTERS:
-                    raise KafkaError(ErrorCode.OFFSET_METADATA_TOO_LARGE)
-                codes[name, index] = ErrorCode.NONE
-            except KafkaError as error:
-                codes[name, index] = error.code
-        good = [
-            (name, index, offset, metadata or "")
-            for name, index, offset, metadata in wanted
-            if codes[name, index] is ErrorCode.NONE
-        ]
+    def offset_commit(self, request: Any, caller: Caller) -> dict[str, Any]:
+        wanted = [(name, *partition) for name, partitions in request.topics for partition in partitions]
+        codes = [self._offset_error(*each) for each in wanted]
         try:
             if not request.group_id:
                 raise KafkaError(ErrorCode.INVALID_GROUP_ID)
             self._groups.check_commit(request.group_id, request.generation_id, request.member_id)
+            good = [each for each, code in zip(wanted, codes, strict=True) if code is ErrorCode.NONE]
             self._offsets.commit(request.group_id, good)
         except KafkaError as error:
-            codes = dict.fromkeys(codes, error.code)
-        answers = []
-        for name, partitions in request.topics:
-            answered = [messages.CommittedPartition(index, codes[name, index]) for index, _, _ in partitions]
-            answers.append(messages.Topic(name, answered))
-        return messages.OffsetCommitResponse(0, answers)
+            codes = [error.code] * len(wanted)
+        answers = [
+            {"name": name, "partitions": [{"partition": index, "error_code": code}]}
+            for (name, index, *_), code in zip(wanted, codes, strict=True)
+        ]
+        return {"topics": answers}
 
-    def offset_fetch(self, request: messages.OffsetFetchRequest, caller: Caller) -> messages.OffsetFetchResponse:
+    def _offset_error(self, name: str, index: int, offset: int, metadata: str | None) -> ErrorCode:
+        if not self._topics.has(name, index):
+            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if len(metadata or "") > _MAX_METADATA_CHARACTERS:
+            return ErrorCode.OFFSET_METADATA_TOO_LARGE
+        return ErrorCode.NONE if offset >= 0 else ErrorCode.INVALID_REQUEST
+
+    def offset_fetch(self, request: Any, caller: Caller) -> dict[str, Any]:
         committed = self._offsets.of_group(request.group_id)
-        asked: dict[str, list[int]] = {}
-        if request.topics is None:
-            for name, index in committed:
-                asked.setdefault(name, []).append(index)
-        else:
-            asked = {topic.name: topic.partitions for topic in request.topics}
+        everything = [(name, [index]) for name, index in committed]
         answers = []
-        for name, indexes in asked.items():
+        for name, indexes in everything if request.topics is None else request.topics:
             found = [(index, *committed.get((name, index), (-1, ""))) for index in indexes]
-            answers.append(messages.Topic(name, [messages.FetchedOffset(*each, ErrorCode.NONE) for each in found]))
-        return messages.OffsetFetchResponse(0, answers)
+            places = [{"partition": index, "offset": offset, "metadata": metadata} for index, offset, metadata in found]
+            answers.append({"name": name, "partitions": places})
+        return {"topics": answers}
 
-    def describe_groups(
-        self, request: messages.DescribeGroupsRequest, caller: Caller
-    ) -> messages.DescribeGroupsResponse:
+    def describe_groups(self, request: Any, caller: Caller) -> dict[str, Any]:
         answers = []
         for group_id in request.group_ids:
             group = self._groups.get(group_id)
             state = State.EMPTY if self._offsets.of_group(group_id) else State.DEAD
-            unknown = messages.DescribedGroup(ErrorCode.NONE, group_id, state, "", "", [])
-            answers.append(group.describe() if group else unknown)
-        return messages.DescribeGroupsResponse(0, answers)
+            answers.append(group.describe() if group else {"group_id": group_id, "state": state})
+        return {"groups": answers}
 
-    def list_groups(self, request: messages.ListGroupsRequest, caller: Caller) -> messages.ListGroupsResponse:
+    def list_groups(self, request: Any, caller: Caller) -> dict[str, Any]:
         types = dict.fromkeys(self._offsets.groups(), "") | {group.id: group.protocol_type for group in self._groups}
-        return messages.ListGroupsResponse(0, ErrorCode.NONE, [messages.ListedGroup(*each) for each in types.items()])
+        return {"groups": [{"group_id": group_id, "protocol_type": kind} for group_id, kind in types.items()]}
 
-    def delete_groups(self, request: messages.DeleteGroupsRequest, caller: Caller) -> messages.DeleteGroupsResponse:
-        answers = []
-        for group_id in request.group_ids:
-            try:
-                if not self._groups.get(group_id) and not self._offsets.of_group(group_id):
-                    raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND)
-                self._groups.delete(group_id)
-                self._offsets.forget_group(group_id)
-                answers.append(messages.Deleted(group_id, ErrorCode.NONE))
-            except KafkaError as error:
-                answers.append(messages.Deleted(group_id, error.code))
-        return messages.DeleteGroupsResponse(0, answers)
+    def delete_groups(self, request: Any, caller: Caller) -> dict[str, Any]:
+        return {"groups": [answered({"group_id": each}, self._delete, each) for each in request.group_ids]}
 
-
-def failure(request: Any, error: KafkaError) -> Any:
-    """The response that tells a refusal, for the APIs whose response has one error for all."""
-    if isinstance(request, messages.JoinGroupRequest):
-        return messages.JoinGroupResponse(0, error.code, -1, "", "", request.member_id, [])
-    if isinstance(request, messages.SyncGroupRequest):
-        return messages.SyncGroupResponse(0, error.code, b"")
-    if isinstance(request, messages.HeartbeatRequest | messages.LeaveGroupRequest):
-        return messages.ErrorResponse(0, error.code)
-    raise TypeError(f"{type(request).__name__} answers its errors itself") from error
+    def _delete(self, group_id: str) -> None:
+        if not self._groups.get(group_id) and not self._offsets.of_group(group_id):
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND)
+        self._groups.delete(group_id)
+        self._offsets.forget_group(group_id)

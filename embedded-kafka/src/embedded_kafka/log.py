@@ -11,28 +11,21 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from .errors import ErrorCode, KafkaError
+from .files import append, sync_folder
 from .producers import ProducerStates
-from .records import (
-    HEADER_BYTES,
-    LEADER_EPOCH,
-    NO_PRODUCER,
-    BatchHeader,
-    first_at_or_after,
-    is_intact,
-    read_header,
-)
+from .records import HEADER_BYTES, LENGTH_AT_BYTE, BatchHeader, first_at_or_after, is_intact, read_header
 from .wire import Buffer
 
 logger = logging.getLogger(__name__)
 
 _PATCHED = struct.Struct(">qii")  # base offset, length, leader epoch: what stands before the checksummed part
+_LEADER_EPOCH = 0
 _INDEX_INTERVAL_BYTES = 4096
 _WINDOW_BYTES = _INDEX_INTERVAL_BYTES + HEADER_BYTES  # read at once where headers are followed
 # At start every header is followed through the whole log, but only this much at its end is checksummed: a killed
-# process can only leave its last write torn. Measured: 9 ms for batches of 16 KiB, 60 ms for batches of 170 bytes.
+# process can only leave its last write torn.
 _CHECKED_TAIL_BYTES = 1024 * 1024
 
 
@@ -40,17 +33,12 @@ class DamagedLog(Exception):
     """A segment that is not the last one can't be read: nothing that a crash of this broker could leave behind."""
 
 
-class Waiter(Protocol):
-    def on_append(self, size_bytes: int) -> None: ...
-
-
 class Segment:
     """One file, and where in it some of the batches are: at least one in 4 KiB."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.base_offset = int(path.stem)
-        self.next_offset = self.base_offset
+        self.base_offset = self.next_offset = int(path.stem)
         self.size_bytes = 0
         self.max_timestamp = -1
         self._file = -1
@@ -66,6 +54,7 @@ class Segment:
         return self._file
 
     def close(self) -> None:
+        """It is opened again when it is needed."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -97,10 +86,9 @@ class Segment:
         if self.max_timestamp < timestamp_ms:
             return None
         start = self._positions[max(0, bisect_left(self._max_timestamps_before, timestamp_ms) - 1)]
-        for position, header in self.headers(start):
-            if header.max_timestamp >= timestamp_ms:
-                return first_at_or_after(self.batch_at(position, header), header, timestamp_ms)
-        return None
+        found = (place for place in self.headers(start) if place[1].max_timestamp >= timestamp_ms)
+        position, header = next(found)
+        return first_at_or_after(self.batch_at(position, header), header, timestamp_ms)
 
     def batch_at(self, position: int, header: BatchHeader) -> bytes:
         return os.pread(self.file, header.size_bytes, position)
@@ -114,25 +102,24 @@ class Segment:
             yield position, header
             position += header.size_bytes
 
-    def recover(self, on_batch: Callable[[BatchHeader], None], *, check_tail: bool) -> int:
-        """Rebuilds the index from the file; returns how many bytes of it are whole batches in their order."""
+    def recover(self, on_batch: Callable[[BatchHeader, int], None], *, check_tail: bool) -> int:
+        """Rebuilds the index from the file; returns how many bytes after the last whole batch are none."""
         file_bytes = os.fstat(self.file).st_size
         if not file_bytes:
             return 0
         with mmap.mmap(self.file, file_bytes, access=mmap.ACCESS_READ) as data:
             checked_from = file_bytes - _CHECKED_TAIL_BYTES if check_tail else file_bytes
-            while self.size_bytes + HEADER_BYTES <= file_bytes:
-                position = self.size_bytes
+            while (position := self.size_bytes) + HEADER_BYTES <= file_bytes:
                 header = read_header(data, position)
                 end = position + header.size_bytes
-                plausible = header.magic == 2 and header.length >= HEADER_BYTES - 12 and end <= file_bytes
+                plausible = header.magic == 2 and header.length >= HEADER_BYTES - LENGTH_AT_BYTE and end <= file_bytes
                 if not plausible or header.base_offset != self.next_offset or header.last_offset_delta < 0:
                     break
                 if position >= checked_from and not is_intact(data[position:end], header):
                     break
                 self.add(header, header.base_offset)
-                on_batch(header)
-        return self.size_bytes
+                on_batch(header, header.base_offset)
+        return file_bytes - self.size_bytes
 
 
 def segments_in(folder: Path) -> list[Segment]:
@@ -145,7 +132,8 @@ class PartitionLog:
 
     def __init__(self, folder: Path, *, fsync: bool) -> None:
         self.folder = folder
-        self.waiters: set[Waiter] = set()
+        self.on_append: set[Callable[[int], None]] = set()
+        """Called with the size in bytes of each batch."""
         self._fsync = fsync
         self._producers = ProducerStates()
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,11 +161,12 @@ class PartitionLog:
         if segment.size_bytes and segment.size_bytes + header.size_bytes > segment_bytes:
             segment = self._roll()
         offset = segment.next_offset
-        self._write(segment, [_PATCHED.pack(offset, header.length, LEADER_EPOCH), batch[_PATCHED.size :]])
+        pieces: list[Buffer] = [_PATCHED.pack(offset, header.length, _LEADER_EPOCH), batch[_PATCHED.size :]]
+        append(segment.file, pieces, size_bytes=segment.size_bytes, fsync=self._fsync)
         segment.add(header, offset)
         self._producers.remember(header, offset)
-        for waiter in self.waiters:
-            waiter.on_append(header.size_bytes)
+        for call in self.on_append:
+            call(header.size_bytes)
         return offset
 
     def read(self, offset: int, max_bytes: int, *, at_least_one: bool) -> Buffer:
@@ -185,83 +174,62 @@ class PartitionLog:
             raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
         if offset == self.end_offset:
             return b""
-        return self._segment_of(offset).read(offset, max_bytes, at_least_one)
+        index = bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1
+        return self.segments[index].read(offset, max_bytes, at_least_one)
 
     def first_at_or_after(self, timestamp_ms: int) -> tuple[int, int] | None:
         """Offset and timestamp of the first record of that time or later."""
         found = (segment.first_at_or_after(timestamp_ms) for segment in self.segments)
         return next((place for place in found if place), None)
 
-    def retain(self, now_ms: int, *, retention_ms: int, retention_bytes: int) -> int:
-        """Removes the oldest segments that are too old or too many; returns how many."""
-        if retention_ms >= 0 and 0 <= self.segments[-1].max_timestamp < now_ms - retention_ms:
+    def retain(self, now_ms: int, *, retention_ms: int, retention_bytes: int) -> None:
+        """Removes the oldest segments that are too old or too many."""
+
+        def is_too_old(segment: Segment) -> bool:
+            return retention_ms >= 0 and 0 <= segment.max_timestamp < now_ms - retention_ms
+
+        if is_too_old(self.segments[-1]):
             self._roll()
-        removed, total_bytes = 0, self.size_bytes
+        total_bytes = self.size_bytes
         while len(self.segments) > 1:
             oldest = self.segments[0]
-            too_old = retention_ms >= 0 and 0 <= oldest.max_timestamp < now_ms - retention_ms
             too_many = retention_bytes >= 0 and total_bytes - oldest.size_bytes >= retention_bytes
-            if not too_old and not too_many:
+            if not is_too_old(oldest) and not too_many:
                 break
             total_bytes -= oldest.size_bytes
             oldest.close()
             oldest.path.unlink()
             del self.segments[0]
-            removed += 1
         for segment in self.segments[:-1]:
-            segment.close()  # somebody may have read it; it is opened again when needed
-        return removed
+            segment.close()  # somebody may have read it
 
     def close(self) -> None:
         for segment in self.segments:
             segment.close()
 
-    def _segment_of(self, offset: int) -> Segment:
-        return self.segments[bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1]
-
-    def _write(self, segment: Segment, pieces: list[Buffer]) -> None:
-        try:
-            written = os.writev(segment.file, pieces)
-            if written < sum(map(len, pieces)):
-                raise OSError(f"only {written} bytes fitted")
-            if self._fsync:
-                os.fsync(segment.file)
-        except OSError as error:
-            os.ftruncate(segment.file, segment.size_bytes)
-            logger.error("Could not append to %s: %s", segment.path, error)
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-
     def _new_segment(self, base_offset: int) -> Segment:
         segment = Segment(self.folder / f"{base_offset:020d}.log")
         segment.path.touch()  # at once: it keeps the end offset when all before it is removed
         if self._fsync:
-            folder = os.open(self.folder, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+            sync_folder(self.folder)
         return segment
 
     def _roll(self) -> Segment:
-        """Older segments are opened again when somebody reads them."""
-        if self._fsync:
-            os.fsync(self.segments[-1].file)
         self.segments[-1].close()
         self.segments.append(self._new_segment(self.end_offset))
         return self.segments[-1]
 
     def _recover(self) -> None:
-        for before, segment in zip([None, *self.segments], self.segments, strict=False):
-            if before and before.next_offset != segment.base_offset:
-                raise DamagedLog(f"The records from {before.next_offset} on are missing before {segment.path}.")
+        next_offset = self.start_offset
+        for segment in self.segments:
+            if segment.base_offset != next_offset:
+                raise DamagedLog(f"The records from {next_offset} on are missing before {segment.path}.")
             last = segment is self.segments[-1]
-            whole_bytes = segment.recover(self._remember, check_tail=last)
-            surplus_bytes = os.fstat(segment.file).st_size - whole_bytes
+            surplus_bytes = segment.recover(self._producers.remember, check_tail=last)
             if surplus_bytes and not last:
-                raise DamagedLog(f"{segment.path} is damaged at byte {whole_bytes}.")
+                raise DamagedLog(f"{segment.path} is damaged at byte {segment.size_bytes}.")
             if surplus_bytes:
                 logger.warning("Cut a torn end of %d bytes off %s.", surplus_bytes, segment.path)
-                os.ftruncate(segment.file, whole_bytes)
+                os.ftruncate(segment.file, segment.size_bytes)
             segment.close()
-
-    def _remember(self, header: BatchHeader) -> None:
-        if header.producer_id != NO_PRODUCER:
-            self._producers.remember(header, header.base_offset)
+            next_offset = segment.next_offset

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import ErrorCode, KafkaError
-from .files import replace
+from .files import append, replace
 
 _REWRITE_BYTES = 1024 * 1024
 
@@ -35,35 +34,23 @@ class CommittedOffsets:
     def of_group(self, group_id: str) -> dict[Partition, Committed]:
         return self._groups.get(group_id, {})
 
-    def commit(self, group_id: str, offsets: Iterable[tuple[str, int, int, str]]) -> None:
+    def commit(self, group_id: str, offsets: Iterable[tuple[str, int, int, str | None]]) -> None:
         """Once this returns the kernel has them. Each is topic, partition, offset, metadata."""
-        self._append([(group_id, *offset) for offset in offsets])
+        self._append([(group_id, *offset[:3], offset[3] or "") for offset in offsets])
 
     def forget_group(self, group_id: str) -> None:
         self._append([(group_id, topic, partition, -1, "") for topic, partition in self.of_group(group_id)])
 
     def forget_topic(self, name: str) -> None:
-        self._append(list(self._forgotten(name)))
+        places = [(group_id, *place) for group_id, offsets in self._groups.items() for place in offsets]
+        self._append([(group_id, topic, partition, -1, "") for group_id, topic, partition in places if topic == name])
 
     def close(self) -> None:
         os.close(self._file)
 
-    def _forgotten(self, name: str) -> Iterator[_Line]:
-        for group_id, offsets in self._groups.items():
-            for topic, partition in offsets:
-                if topic == name:
-                    yield group_id, topic, partition, -1, ""
-
     def _append(self, lines: list[_Line]) -> None:
         content = _encoded(lines)
-        try:
-            if os.write(self._file, content) < len(content):
-                raise OSError("the disk is full")
-            if self._fsync:
-                os.fsync(self._file)
-        except OSError as error:
-            os.ftruncate(self._file, self._size_bytes)
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        append(self._file, [content], size_bytes=self._size_bytes, fsync=self._fsync)
         self._size_bytes += len(content)
         for line in lines:
             _apply(self._groups, line)
@@ -84,12 +71,15 @@ class CommittedOffsets:
 
 
 def read_offsets(path: Path) -> _Offsets:
-    """Raises ValueError if the file is not what a broker wrote."""
+    """Raises ValueError if the file is not what a broker wrote, but for a torn end: that was never acknowledged."""
     groups: _Offsets = {}
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        if not line.endswith(b"\n"):
-            break  # torn by a crash, so never acknowledged
-        _apply(groups, json.loads(line))
+    *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate(lines, start=1):
+        try:
+            _apply(groups, json.loads(line))
+        except (ValueError, TypeError) as error:
+            if number < len(lines) or last:
+                raise ValueError(f"{path} is damaged in line {number}.") from error
     return groups
 
 

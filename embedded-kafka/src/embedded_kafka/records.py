@@ -5,25 +5,27 @@ The format is described at https://kafka.apache.org/documentation/#recordbatch (
 
 import mmap
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .crc32c import crc32c
+import cramjam
+import google_crc32c
+
 from .errors import ErrorCode, KafkaError
 from .wire import Buffer
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 HEADER_BYTES = _HEADER.size
+_BLOCK_LENGTH = struct.Struct(">I")
 LENGTH_AT_BYTE = 12  # the length field counts what follows it
-LEADER_EPOCH = 0
 NO_PRODUCER = -1
 
 _CHECKED_FROM_BYTE = 21  # the checksum covers attributes and all that follows: offset and epoch can be patched freely
 _CODEC, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
-_GZIP, _ZSTD = 1, 4
-_UNPACKED_BYTES = 64 * 1024 * 1024  # a bound for what a few bytes of gzip can blow up to
-_CODEC_NAMES = ("none", "gzip", "snappy", "lz4", "zstd")
+_CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+_UNPACKED_BYTES = 64 * 1024 * 1024  # a bound for what a few bytes can blow up to
+_XERIAL = b"\x82SNAPPY\x00"  # how Java frames snappy: this, two versions, and then blocks with their length
+_XERIAL_HEADER_BYTES = 16
 
 
 class BatchHeader(NamedTuple):
@@ -51,12 +53,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def codec(self) -> str:
-        number = self.attributes & _CODEC
-        return _CODEC_NAMES[number] if number < len(_CODEC_NAMES) else str(number)
-
-    @property
-    def is_transactional(self) -> bool:
-        return bool(self.attributes & _TRANSACTIONAL)
+        return _CODECS[self.attributes & _CODEC]
 
 
 def read_header(data: Buffer | mmap.mmap, position: int = 0) -> BatchHeader:
@@ -65,11 +62,11 @@ def read_header(data: Buffer | mmap.mmap, position: int = 0) -> BatchHeader:
 
 
 def is_intact(batch: Buffer, header: BatchHeader) -> bool:
-    return crc32c(memoryview(batch)[_CHECKED_FROM_BYTE : header.size_bytes]) == header.checksum
+    return int(google_crc32c.value(bytes(batch[_CHECKED_FROM_BYTE : header.size_bytes]))) == header.checksum
 
 
-def check_produced(records: Buffer | None, *, max_bytes: int, zstd_allowed: bool) -> BatchHeader:
-    """The header of the one batch that a Produce request from version 3 on may carry for a partition."""
+def check_produced(records: Buffer | None, *, max_bytes: int) -> tuple[BatchHeader, memoryview]:
+    """Header and bytes of the one batch that a Produce request from version 3 on may carry for a partition."""
     if records is None or len(records) < HEADER_BYTES:
         raise KafkaError(ErrorCode.INVALID_RECORD, "There must be one record batch for each partition.")
     header = read_header(records)
@@ -87,32 +84,52 @@ def check_produced(records: Buffer | None, *, max_bytes: int, zstd_allowed: bool
         raise KafkaError(ErrorCode.INVALID_RECORD, "The batch's count of records and its last offset disagree.")
     if header.attributes & (_CONTROL | _LOG_APPEND_TIME):
         raise KafkaError(ErrorCode.INVALID_RECORD, "Control batches and log append time are the broker's to write.")
-    if header.is_transactional:
+    if header.attributes & _TRANSACTIONAL:
         raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "There are no transactions here.")
-    if header.attributes & _CODEC == _ZSTD and not zstd_allowed:
-        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 (KIP-110).")
-    return header
+    if header.attributes & _CODEC >= len(_CODECS):
+        raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"The codecs are {', '.join(_CODECS)}.")
+    return header, memoryview(records)
 
 
 def first_at_or_after(batch: Buffer, header: BatchHeader, timestamp_ms: int) -> tuple[int, int] | None:
     """Offset and timestamp of the first record of that time or later.
 
-    Exact without compression and with gzip. Other codecs can't be read with the standard library: there it is the
-    batch's first record, so that a reader who starts there sees too much rather than too little.
+    Of a batch that can't be unpacked (its producer's fault: its checksum is right) it is the first record, so that a
+    reader who starts there sees too much rather than too little.
     """
     if header.max_timestamp < timestamp_ms:
         return None
-    body: Buffer = memoryview(batch)[HEADER_BYTES : header.size_bytes]
     try:
-        if header.codec == "gzip":
-            body = zlib.decompressobj(wbits=31).decompress(body, _UNPACKED_BYTES)
-        if header.codec in ("none", "gzip"):
-            for offset_delta, timestamp_delta in _times(body, header.record_count):
-                if header.base_timestamp + timestamp_delta >= timestamp_ms:
-                    return header.base_offset + offset_delta, header.base_timestamp + timestamp_delta
-    except (IndexError, zlib.error):
-        pass  # the checksum was right, but what the producer packed are no records
+        body = _unpacked(header.codec, memoryview(batch)[HEADER_BYTES : header.size_bytes])
+        for offset_delta, timestamp_delta in _times(body, header.record_count):
+            if header.base_timestamp + timestamp_delta >= timestamp_ms:
+                return header.base_offset + offset_delta, header.base_timestamp + timestamp_delta
+    except (IndexError, struct.error, cramjam.DecompressionError):
+        pass
     return header.base_offset, header.base_timestamp
+
+
+def _unpacked(codec: str, body: memoryview) -> Buffer:
+    if codec == "none":
+        return body
+    unpacked, size_bytes = memoryview(mmap.mmap(-1, _UNPACKED_BYTES)), 0  # memory that is there once it is written to
+    if codec != "snappy":
+        size_bytes = getattr(cramjam, codec).decompress_into(body, unpacked)
+        return unpacked[:size_bytes]
+    for block in _snappy_blocks(body):
+        size_bytes += cramjam.snappy.decompress_raw_into(block, unpacked[size_bytes:])
+    return unpacked[:size_bytes]
+
+
+def _snappy_blocks(body: memoryview) -> Iterator[memoryview]:
+    if body[: len(_XERIAL)] != _XERIAL:
+        yield body
+        return
+    position = _XERIAL_HEADER_BYTES
+    while position < len(body):
+        (length,) = _BLOCK_LENGTH.unpack_from(body, position)
+        position += _BLOCK_LENGTH.size + length
+        yield body[position - length : position]
 
 
 def _times(body: Buffer, count: int) -> Iterator[tuple[int, int]]:

@@ -15,8 +15,6 @@ class BrokerSettings:
 
     fsync: bool = False
     """Whether an append waits for the disk. A killed process loses nothing either way; a power cut may without."""
-    auto_create_topics: bool = False
-    default_partitions: int = 1
 
     max_request_bytes: int = 16 * 1024 * 1024
     max_fetch_bytes: int = 8 * 1024 * 1024

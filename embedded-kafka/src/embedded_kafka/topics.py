@@ -48,14 +48,19 @@ class Topics:
     def __iter__(self) -> Iterator[Topic]:
         return iter(self._topics.values())
 
-    def get(self, name: str) -> Topic | None:
-        return self._topics.get(name)
+    def known(self, name: str) -> Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic {name!r}.")
+        return topic
+
+    def has(self, name: str, index: int) -> bool:
+        return name in self._topics and 0 <= index < len(self._topics[name].partitions)
 
     def partition(self, name: str, index: int) -> tuple[Topic, PartitionLog]:
-        topic = self._topics.get(name)
-        if topic is None or not 0 <= index < len(topic.partitions):
+        if not self.has(name, index):
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        return topic, topic.partitions[index]
+        return self._topics[name], self._topics[name].partitions[index]
 
     def create(self, name: str, partition_count: int, configs: Mapping[str, str | None]) -> Topic:
         self.check_new(name, partition_count, configs)
@@ -78,9 +83,7 @@ class Topics:
             check_topic_config(config, value)
 
     def delete(self, name: str) -> Topic:
-        topic = self._topics.get(name)
-        if topic is None:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        topic = self.known(name)
         self._save([other for other in self if other is not topic])
         del self._topics[name]
         for log in topic.partitions:

@@ -3,21 +3,19 @@
 import asyncio
 import contextlib
 import struct
-from typing import Any, TypeVar
+from typing import Any
 
-from embedded_kafka.messages import APIS
-from embedded_kafka.wire import decode, encode
+from embedded_kafka.messages import APIS, HEADER
 
-Response = TypeVar("Response")
-_VERSIONS = {api.request: (api.key, api.max_version) for api in APIS}
+_APIS = {api.name: api for api in APIS}
 
 
-def frame(request: Any, *, correlation_id: int = 1, client_id: bytes = b"raw") -> bytes:
-    """The request in the newest version that is offered."""
-    key, version = _VERSIONS[type(request)]
-    header = struct.pack(">hhih", key, version, correlation_id, len(client_id)) + client_id
-    body = b"".join(encode(request, version))
-    return struct.pack(">i", len(header) + len(body)) + header + body
+def frame(name: str, **fields: Any) -> bytes:
+    """A request of that API; what is left out is zero, empty or null."""
+    api = _APIS[name]
+    header = {"api_key": api.key, "version": api.version, "correlation_id": 1, "client_id": "raw"}
+    message = b"".join(HEADER.encode(header) + api.request.encode(fields))
+    return struct.pack(">i", len(message)) + message
 
 
 class RawClient:
@@ -29,16 +27,17 @@ class RawClient:
         host, _, port = bootstrap.rpartition(":")
         return cls(*await asyncio.open_connection(host, int(port)))
 
-    async def ask(self, request: Any, response: type[Response]) -> Response:
-        self.writer.write(frame(request))
-        return await self.answer(request, response)
+    async def ask(self, name: str, **fields: Any) -> Any:
+        self.writer.write(frame(name, **fields))
+        return await self.answer(name)
 
-    async def answer(self, request: Any, response: type[Response]) -> Response:
-        """The next answer, which must be to that request."""
+    async def answer(self, name: str) -> Any:
+        """The next answer, which must be to a request of that API."""
         async with asyncio.timeout(10):
             (length,) = struct.unpack(">i", await self.reader.readexactly(4))
             message = await self.reader.readexactly(length)
-        answer: Response = decode(response, _VERSIONS[type(request)][1], message, 4)
+        answer, end = _APIS[name].response.decode(message, 4)
+        assert end == length
         return answer
 
     async def is_closed_by_the_broker(self) -> bool:
