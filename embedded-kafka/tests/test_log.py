@@ -184,6 +184,18 @@ class TestRecovery:
         with pytest.raises(DamagedLog, match=log.segments[1].path.name):
             open_log()
 
+    def test_a_single_changed_byte_in_an_older_segment_is_found(self, open_log: OpenLog) -> None:
+        log = open_log()
+        for _ in range(20):
+            append(log, b"x" * 500, segment_bytes=2000)
+        path = log.segments[1].path
+        content = bytearray(path.read_bytes())
+        content[300] ^= 1
+        path.write_bytes(content)
+
+        with pytest.raises(DamagedLog, match=f"{path.name} is damaged at byte 0"):
+            open_log()
+
     def test_a_missing_segment_is_not_passed_over(self, open_log: OpenLog) -> None:
         log = open_log()
         for _ in range(20):

@@ -117,7 +117,7 @@ def _stored_topics(data: Path) -> dict[str, StoredTopic]:
 def _segments(data: Path, topic: str, partition: int) -> list[Segment]:
     segments = segments_in(partition_folder(data, topic, partition))
     for segment in segments:
-        segment.recover(lambda header, offset: None, check_tail=False)
+        segment.recover(lambda header, offset: None, check=False)
     return segments
 
 

@@ -24,9 +24,6 @@ _PATCHED = struct.Struct(">qii")  # base offset, length, leader epoch: what stan
 _LEADER_EPOCH = 0
 _INDEX_INTERVAL_BYTES = 4096
 _WINDOW_BYTES = _INDEX_INTERVAL_BYTES + HEADER_BYTES  # read at once where headers are followed
-# At start every header is followed through the whole log, but only this much at its end is checksummed: a killed
-# process can only leave its last write torn.
-_CHECKED_TAIL_BYTES = 1024 * 1024
 
 
 class DamagedLog(Exception):
@@ -102,20 +99,19 @@ class Segment:
             yield position, header
             position += header.size_bytes
 
-    def recover(self, on_batch: Callable[[BatchHeader, int], None], *, check_tail: bool) -> int:
-        """Rebuilds the index from the file; returns how many bytes after the last whole batch are none."""
+    def recover(self, on_batch: Callable[[BatchHeader, int], None], *, check: bool = True) -> int:
+        """Rebuilds the index from the file; returns how many bytes after the last whole (and intact) batch are none."""
         file_bytes = os.fstat(self.file).st_size
         if not file_bytes:
             return 0
         with mmap.mmap(self.file, file_bytes, access=mmap.ACCESS_READ) as data:
-            checked_from = file_bytes - _CHECKED_TAIL_BYTES if check_tail else file_bytes
             while (position := self.size_bytes) + HEADER_BYTES <= file_bytes:
                 header = read_header(data, position)
                 end = position + header.size_bytes
                 plausible = header.magic == 2 and header.length >= HEADER_BYTES - LENGTH_AT_BYTE and end <= file_bytes
                 if not plausible or header.base_offset != self.next_offset or header.last_offset_delta < 0:
                     break
-                if position >= checked_from and not is_intact(data[position:end], header):
+                if check and not is_intact(data[position:end], header):
                     break
                 self.add(header, header.base_offset)
                 on_batch(header, header.base_offset)
@@ -224,9 +220,8 @@ class PartitionLog:
         for segment in self.segments:
             if segment.base_offset != next_offset:
                 raise DamagedLog(f"The records from {next_offset} on are missing before {segment.path}.")
-            last = segment is self.segments[-1]
-            surplus_bytes = segment.recover(self._producers.remember, check_tail=last)
-            if surplus_bytes and not last:
+            surplus_bytes = segment.recover(self._producers.remember)
+            if surplus_bytes and segment is not self.segments[-1]:
                 raise DamagedLog(f"{segment.path} is damaged at byte {segment.size_bytes}.")
             if surplus_bytes:
                 logger.warning("Cut a torn end of %d bytes off %s.", surplus_bytes, segment.path)
