@@ -9,7 +9,7 @@ from .broker import Broker
 from .errors import ErrorCode, KafkaError
 from .messages import API_VERSIONS, HEADER, Api, Caller
 from .topic_apis import api_versions
-from .wire import Malformed, response_frame
+from .wire import Buffer, Malformed, response_frame
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
+        self._answers: list[Buffer] = []  # to requests that came together
         self._pending: asyncio.Future[Any] | None = None
         self._flooded = False  # the client reads slower than it asks
         self._quiet_since = self._loop.time()
@@ -36,7 +37,7 @@ class Connection(asyncio.Protocol):
         nobody = ("?", 0)  # a client that has gone already has no address
         peer = transport.get_extra_info("peername") or nobody
         broker = transport.get_extra_info("sockname") or nobody
-        self._caller = Caller(f"/{peer[0]}", broker[0], broker[1], "")
+        self._caller = Caller(f"/{peer[0]}", broker[0], broker[1])
         if self._broker.stopping:
             transport.close()  # it was accepted while the listener was being closed
         elif len(self._connections) >= self._broker.settings.max_connections:
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
             del received[:end]
             self._quiet_since = self._loop.time()
             self._begin(message)
+        self._send()
         self._throttle()
 
     def _throttle(self) -> None:
@@ -111,8 +113,10 @@ class Connection(asyncio.Protocol):
         except Malformed as error:
             self._refuse(str(error))
             return
+        if header.client_id != self._caller.client_id:
+            self._caller = self._caller._replace(client_id=header.client_id)
         try:
-            result = handle(request, self._caller._replace(client_id=header.client_id or ""))
+            result = handle(request, self._caller)
             if isinstance(result, asyncio.Future):
                 self._pending = result
                 result.add_done_callback(lambda done: self._finish(header.correlation_id, api, done))
@@ -123,8 +127,8 @@ class Connection(asyncio.Protocol):
         except OSError as error:
             self._refuse(f"{api.name} failed: {error}")
         except Exception:
-            logger.exception("%s failed; closing the connection of %s.", api.name, self._caller.host)
-            self.transport.close()
+            logger.exception("%s failed.", api.name)
+            self._refuse("this is our fault, not the client's")
 
     def _finish(self, correlation_id: int, api: Api, done: asyncio.Future[Any]) -> None:
         self._pending = None
@@ -138,14 +142,19 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, correlation_id: int, api: Api, response: dict[str, Any]) -> None:
         self._quiet_since = self._loop.time()
-        pieces = response_frame(correlation_id, api.response.encode(response))
+        self._answers += response_frame(correlation_id, api.response.encode(response))
+        if sum(map(len, self._answers)) > _JOINED_BYTES:
+            self._send()
+
+    def _send(self) -> None:
+        pieces, self._answers = self._answers, []
         # Not writelines: before Python 3.12.9 and 3.13.2 it never paused a client that does not read (CVE-2024-12254).
         if sum(map(len, pieces)) <= _JOINED_BYTES:
-            self.transport.write(b"".join(pieces))
-            return
+            pieces = [b"".join(pieces)]
         for piece in pieces:
             self.transport.write(piece)
 
     def _refuse(self, why: str) -> None:
         logger.warning("Closing the connection of %s: %s.", self._caller.host, why)
+        self._send()
         self.transport.close()

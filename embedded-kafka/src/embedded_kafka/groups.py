@@ -210,7 +210,8 @@ class Group:
 
     def _add_member(self, request: Any, caller: Caller) -> Member:
         times = request.session_timeout_ms / 1000, request.rebalance_timeout_ms / 1000
-        member = Member(f"{caller.client_id}-{uuid.uuid4()}", caller.client_id, caller.host, *times, {})
+        name = caller.client_id or ""
+        member = Member(f"{name}-{uuid.uuid4()}", name, caller.host, *times, {})
         self.members[member.id] = member
         self._has_been_heard(member)
         self._watch(member)

@@ -9,7 +9,9 @@ import os
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from .errors import ErrorCode, KafkaError
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _PATCHED = struct.Struct(">qii")  # base offset, length, leader epoch: what stands before the checksummed part
 _LEADER_EPOCH = 0
+_LATEST_BATCHES = 64  # who reads what was just written needs no search: a fifth of the work with six groups
 _INDEX_INTERVAL_BYTES = 4096
 _WINDOW_BYTES = _INDEX_INTERVAL_BYTES + HEADER_BYTES  # read at once where headers are followed
 
@@ -42,7 +45,7 @@ class Segment:
         self._offsets = array("q")
         self._positions = array("q")
         self._max_timestamps_before = array("q")
-        self._last = (self.base_offset, 0)
+        self._latest: deque[tuple[int, int]] = deque(maxlen=_LATEST_BATCHES)  # offset and position, without gaps
 
     @property
     def file(self) -> int:
@@ -62,15 +65,17 @@ class Segment:
             self._offsets.append(base_offset)
             self._positions.append(self.size_bytes)
             self._max_timestamps_before.append(self.max_timestamp)
-        self._last = (base_offset, self.size_bytes)
+        self._latest.append((base_offset, self.size_bytes))
         self.next_offset = base_offset + header.last_offset_delta + 1
         self.max_timestamp = max(self.max_timestamp, header.max_timestamp)
         self.size_bytes += header.size_bytes
 
     def read(self, offset: int, max_bytes: int, at_least_one: bool) -> bytes:
         """From the batch with that offset on; its last batch may be cut off, as in Kafka."""
-        if offset >= self._last[0]:
-            position, first_bytes = self._last[1], self.size_bytes - self._last[1]
+        if offset >= self._latest[0][0]:
+            index = bisect_right(self._latest, offset, key=itemgetter(0))
+            position = self._latest[index - 1][1]
+            first_bytes = (self._latest[index][1] if index < len(self._latest) else self.size_bytes) - position
         else:
             start = self._positions[bisect_right(self._offsets, offset) - 1]
             places = ((at, header.size_bytes) for at, header in self.headers(start) if header.next_offset > offset)

@@ -17,7 +17,7 @@ class Caller(NamedTuple):
     host: str
     broker_host: str
     broker_port: int
-    client_id: str
+    client_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ field that is left out is null, empty, or zero, or what follows its `=`. See htt
 import re
 import struct
 from collections import deque, namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -70,8 +70,7 @@ def _structure(tokens: deque[str]) -> Codec:
             steps.append((slice(found[0][0], found[-1][0] + 1), layout))
         else:
             steps += [(slice(index, index + 1), each) for index, each in found]
-    names = frozenset(fields)
-    left_out = [(name, codec.left_out) for name, codec in fields.items()]
+    left_out = {name: codec.left_out for name, codec in fields.items()}
     structure: Any = namedtuple("Structure", list(fields))  # type: ignore[misc]  # its fields are known only now
 
     def read(message: bytes, at: int) -> tuple[Any, int]:
@@ -85,10 +84,11 @@ def _structure(tokens: deque[str]) -> Codec:
                 values.append(value)
         return structure._make(values), at
 
-    def write(value: Mapping[str, Any], pieces: list[Buffer]) -> None:
-        if not value.keys() <= names:
-            raise TypeError(f"no such fields: {', '.join(value.keys() - names)}")
-        values = [value.get(name, default) for name, default in left_out]
+    def write(value: dict[str, Any], pieces: list[Buffer]) -> None:
+        complete = left_out | value
+        if len(complete) > len(left_out):
+            raise TypeError(f"no such fields: {', '.join(value.keys() - left_out.keys())}")
+        values = [*complete.values()]
         for where, how in steps:
             if isinstance(how, struct.Struct):
                 pieces.append(how.pack(*values[where]))
