@@ -103,15 +103,14 @@ async def test_a_deleted_topic_is_gone_with_its_records_and_may_be_made_anew(cli
 async def test_configs_are_told_with_where_they_come_from(clients: Clients) -> None:
     await clients.create_topic("t", retention_ms="1000")
     admin = await clients.admin()
-    asked = [
-        ConfigResource(ConfigResourceType.TOPIC, "t"),
-        ConfigResource(ConfigResourceType.TOPIC, "t", {"segment.bytes": None}),
-        ConfigResource(ConfigResourceType.TOPIC, "unknown"),
-    ]
 
-    [response] = await admin.describe_configs(asked)
+    [response] = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, "t"), ConfigResource(ConfigResourceType.TOPIC, "unknown")]
+    )
+    [asked] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "t", {"segment.bytes": None})])
 
-    everything, one, unknown = response.resources
+    everything, unknown = response.resources
+    [one] = asked.resources
     values = {entry[0]: (entry[1], entry[3]) for entry in everything[4]}
     assert values["retention.ms"] == ("1000", 1)
     assert values["cleanup.policy"] == ("delete", 5)

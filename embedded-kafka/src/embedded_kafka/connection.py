@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import struct
+from collections.abc import Callable
 from typing import Any, cast
 
 from .broker import Broker
@@ -115,15 +116,18 @@ class Connection(asyncio.Protocol):
             return
         if header.client_id != self._caller.client_id:
             self._caller = self._caller._replace(client_id=header.client_id)
+        self._respond(header.correlation_id, api, lambda: handle(request, self._caller))
+
+    def _respond(self, correlation_id: int, api: Api, result: Callable[[], Any]) -> None:
         try:
-            result = handle(request, self._caller)
-            if isinstance(result, asyncio.Future):
-                self._pending = result
-                result.add_done_callback(lambda done: self._finish(header.correlation_id, api, done))
-            elif result is not None:
-                self._answer(header.correlation_id, api, result)
+            response = result()
+            if isinstance(response, asyncio.Future):
+                self._pending = response
+                response.add_done_callback(lambda done: self._finish(correlation_id, api, done))
+            elif response is not None:
+                self._answer(correlation_id, api, response)
         except KafkaError as error:
-            self._answer(header.correlation_id, api, {"error_code": error.code})
+            self._answer(correlation_id, api, {"error_code": error.code})
         except OSError as error:
             self._refuse(f"{api.name} failed: {error}")
         except Exception:
@@ -132,12 +136,8 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, correlation_id: int, api: Api, done: asyncio.Future[Any]) -> None:
         self._pending = None
-        if done.cancelled() or self.transport.is_closing():
-            return
-        if error := done.exception():
-            self._refuse(f"{api.name} failed while it waited: {error!r}")
-        else:
-            self._answer(correlation_id, api, done.result())
+        if not done.cancelled() and not self.transport.is_closing():
+            self._respond(correlation_id, api, done.result)
             self._serve()
 
     def _answer(self, correlation_id: int, api: Api, response: dict[str, Any]) -> None:

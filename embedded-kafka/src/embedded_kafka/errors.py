@@ -4,6 +4,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+_MESSAGE_CHARACTERS = 1000  # what was wrong may itself be long
+
 
 class ErrorCode(IntEnum):
     NONE = 0
@@ -54,4 +56,8 @@ def answered(
     try:
         return known | (handle(*arguments) or {})
     except KafkaError as error:
-        return known | {"error_code": error.code} | ({"error_message": str(error)} if tell_why else {})
+        return (
+            known
+            | {"error_code": error.code}
+            | ({"error_message": str(error)[:_MESSAGE_CHARACTERS]} if tell_why else {})
+        )

@@ -68,17 +68,17 @@ class GroupApis:
 
     def offset_fetch(self, request: Any, caller: Caller) -> dict[str, Any]:
         committed = self._offsets.of_group(request.group_id)
-        everything = [(name, [index]) for name, index in committed]
+        asked = [(topic.name, index) for topic in request.topics or () for index in topic.partitions]
         answers = []
-        for name, indexes in everything if request.topics is None else request.topics:
-            found = [(index, *committed.get((name, index), (-1, ""))) for index in indexes]
-            places = [{"partition": index, "offset": offset, "metadata": metadata} for index, offset, metadata in found]
-            answers.append({"name": name, "partitions": places})
+        for name, index in dict.fromkeys(committed if request.topics is None else asked):
+            offset, metadata = committed.get((name, index), (-1, ""))
+            place = {"partition": index, "offset": offset, "metadata": metadata}
+            answers.append({"name": name, "partitions": [place]})
         return {"topics": answers}
 
     def describe_groups(self, request: Any, caller: Caller) -> dict[str, Any]:
         answers = []
-        for group_id in request.group_ids:
+        for group_id in dict.fromkeys(request.group_ids):
             group = self._groups.get(group_id)
             state = State.EMPTY if self._offsets.of_group(group_id) else State.DEAD
             answers.append(group.describe() if group else {"group_id": group_id, "state": state})

@@ -19,6 +19,8 @@ from .wire import Buffer
 
 logger = logging.getLogger(__name__)
 
+_NAME_CHARACTERS = 200  # of the client's in its member id
+
 Answer = asyncio.Future[dict[str, Any]]
 
 
@@ -211,7 +213,7 @@ class Group:
     def _add_member(self, request: Any, caller: Caller) -> Member:
         times = request.session_timeout_ms / 1000, request.rebalance_timeout_ms / 1000
         name = caller.client_id or ""
-        member = Member(f"{name}-{uuid.uuid4()}", name, caller.host, *times, {})
+        member = Member(f"{name[:_NAME_CHARACTERS]}-{uuid.uuid4()}", name, caller.host, *times, {})
         self.members[member.id] = member
         self._has_been_heard(member)
         self._watch(member)

@@ -85,7 +85,7 @@ class Segment:
         return os.pread(self.file, max(first_bytes, min(max_bytes, self.size_bytes - position)), position)
 
     def first_at_or_after(self, timestamp_ms: int) -> tuple[int, int] | None:
-        if self.max_timestamp < timestamp_ms:
+        if self.max_timestamp < timestamp_ms or not self.size_bytes:
             return None
         start = self._positions[max(0, bisect_left(self._max_timestamps_before, timestamp_ms) - 1)]
         found = (place for place in self.headers(start) if place[1].max_timestamp >= timestamp_ms)

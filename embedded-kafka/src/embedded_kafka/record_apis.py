@@ -52,8 +52,9 @@ class RecordApis:
 
     def list_offsets(self, request: Any, caller: Caller) -> dict[str, Any]:
         answers = []
-        for name, partitions in request.topics:
-            places = [answered({"partition": each[0]}, self._place, name, *each) for each in partitions]
+        for name, partitions in dict(request.topics).items():  # each once: a time may take long to find
+            times = dict(partitions).items()
+            places = [answered({"partition": index}, self._place, name, index, time) for index, time in times]
             answers.append({"name": name, "partitions": places})
         return {"topics": answers}
 

@@ -23,7 +23,8 @@ NO_PRODUCER = -1
 _CHECKED_FROM_BYTE = 21  # the checksum covers attributes and all that follows: offset and epoch can be patched freely
 _CODEC, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-_UNPACKED_BYTES = 64 * 1024 * 1024  # a bound for what a few bytes can blow up to
+_UNPACKED_BYTES = 4 * 1024 * 1024  # a bound for what a few bytes can blow up to
+_LEAST_RECORD_BYTES = 6
 _XERIAL = b"\x82SNAPPY\x00"  # how Java frames snappy: this, two versions, and then blocks with their length
 _XERIAL_HEADER_BYTES = 16
 
@@ -94,25 +95,26 @@ def check_produced(records: Buffer | None, *, max_bytes: int) -> tuple[BatchHead
 def first_at_or_after(batch: Buffer, header: BatchHeader, timestamp_ms: int) -> tuple[int, int] | None:
     """Offset and timestamp of the first record of that time or later.
 
-    Of a batch that can't be unpacked (its producer's fault: its checksum is right) it is the first record, so that a
-    reader who starts there sees too much rather than too little.
+    Of a batch that can't be unpacked (its producer's fault: its checksum is right), or to more than 4 MiB, it is the
+    first record, so that a reader who starts there sees too much rather than too little.
     """
     if header.max_timestamp < timestamp_ms:
         return None
+    first = header.base_offset, header.base_timestamp
     try:
         body = _unpacked(header.codec, memoryview(batch)[HEADER_BYTES : header.size_bytes])
-        for offset_delta, timestamp_delta in _times(body, header.record_count):
-            if header.base_timestamp + timestamp_delta >= timestamp_ms:
-                return header.base_offset + offset_delta, header.base_timestamp + timestamp_delta
-    except (IndexError, struct.error, cramjam.DecompressionError):
-        pass
-    return header.base_offset, header.base_timestamp
+        found = (place for place in _places(body, header) if place[1] >= timestamp_ms)
+        offset, timestamp = next(found, first)
+    except (IndexError, ValueError, struct.error, cramjam.DecompressionError):
+        return first
+    possible = header.base_offset <= offset < header.next_offset and timestamp <= header.max_timestamp
+    return (offset, timestamp) if possible else first
 
 
 def _unpacked(codec: str, body: memoryview) -> Buffer:
     if codec == "none":
         return body
-    unpacked, size_bytes = memoryview(mmap.mmap(-1, _UNPACKED_BYTES)), 0  # memory that is there once it is written to
+    unpacked, size_bytes = memoryview(bytearray(_UNPACKED_BYTES)), 0
     if codec != "snappy":
         size_bytes = getattr(cramjam, codec).decompress_into(body, unpacked)
         return unpacked[:size_bytes]
@@ -132,23 +134,25 @@ def _snappy_blocks(body: memoryview) -> Iterator[memoryview]:
         yield body[position - length : position]
 
 
-def _times(body: Buffer, count: int) -> Iterator[tuple[int, int]]:
+def _places(body: Buffer, header: BatchHeader) -> Iterator[tuple[int, int]]:
     position = 0
-    for _ in range(count):
+    for _ in range(header.record_count):
         length, start = _varint(body, position)
+        if length < _LEAST_RECORD_BYTES:
+            raise ValueError("no record")
         timestamp_delta, position = _varint(body, start + 1)  # after the attributes
         offset_delta, _ = _varint(body, position)
-        yield offset_delta, timestamp_delta
+        yield header.base_offset + offset_delta, header.base_timestamp + timestamp_delta
         position = start + length
 
 
 def _varint(data: Buffer, position: int) -> tuple[int, int]:
     """A zigzag varint and the position after it."""
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 64, 7):
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return (value >> 1) ^ -(value & 1), position
-        shift += 7
+    raise ValueError("no varint")

@@ -28,7 +28,7 @@ class TopicApis:
             "brokers": [{"node_id": NODE_ID, "host": caller.broker_host, "port": caller.broker_port}],
             "cluster_id": self._identity.cluster_id,
             "controller_id": NODE_ID,
-            "topics": [answered({"name": name}, self._partitions, name) for name in names],
+            "topics": [answered({"name": name}, self._partitions, name) for name in dict.fromkeys(names)],
         }
 
     def _partitions(self, name: str) -> dict[str, Any]:
@@ -57,12 +57,11 @@ class TopicApis:
         self._offsets.forget_topic(name)
 
     def describe_configs(self, request: Any, caller: Caller) -> dict[str, Any]:
-        return {
-            "resources": [
-                answered({"resource_type": kind, "name": name}, self._configs, kind, name, keys, tell_why=True)
-                for kind, name, keys in request.resources
-            ]
-        }
+        answers = []
+        for kind, name, keys in {resource[:2]: resource for resource in request.resources}.values():
+            known = {"resource_type": kind, "name": name}
+            answers.append(answered(known, self._configs, kind, name, keys, tell_why=True))
+        return {"resources": answers}
 
     def _configs(self, kind: int, name: str, keys: list[str] | None) -> dict[str, Any]:
         """All of them if no keys are given."""
