@@ -11,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from chassis.testing.infra import BrokerProcess, Infra, fresh_database
+from chassis.testing.broker import BrokerProcess
+from chassis.testing.infra import Infra, fresh_database
 from chassis.testing.waiting import wait_until
 
 

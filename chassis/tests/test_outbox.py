@@ -16,7 +16,7 @@ from chassis.kafka import Kafka
 from chassis.outbox import Relay, publish
 from chassis.supervisor import Supervisor
 from chassis.tables import OutboxRow
-from chassis.testing.infra import BrokerProcess
+from chassis.testing.broker import BrokerProcess
 from chassis.testing.waiting import until
 
 

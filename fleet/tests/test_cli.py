@@ -1,6 +1,7 @@
 """The commands, with the whole of the real fleet."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -79,7 +80,7 @@ class TestUp:
             told = [process.communicate(timeout=60) for process in both]
             assert [process.returncode for process in both] == [0, 0], told
             # The one that stepped back may need a moment more to end.
-            wait_until(lambda: _sessions(home) == len(_known(home)["processes"]), "one supervisor is left")
+            wait_until(lambda: len(_supervisors(home)) == 1, "one supervisor is left")
         finally:
             ended = fleet(home.project, "down")
         assert ended.returncode == 0
@@ -109,6 +110,17 @@ class TestUp:
         assert "Traceback" not in refused.stderr
         assert processes_of(home) == []
 
+    def test_without_what_apache_kafka_needs_it_says_so_and_nothing_is_left_running(self, tmp_path: Path) -> None:
+        home = _project(tmp_path)
+        nothing = {"PATH": str(tmp_path), "JAVA_HOME": "", "FLOTILLA_KAFKA_CACHE": str(tmp_path / "empty")}
+
+        refused = fleet(home.project, "up", BROKER="kafka", **nothing)
+
+        # It is Java that is missed first, unless the system has one in its place.
+        assert refused.returncode == 1
+        assert re.match(r"fleet: Apache Kafka('s jars are not here yet| needs Java 17 or newer), and ", refused.stderr)
+        assert processes_of(home) == []
+
     def test_an_interrupt_while_it_starts_stops_everything(self, tmp_path: Path) -> None:
         home = _project(tmp_path)
         starting = begin_fleet(home.project, "up")
@@ -125,6 +137,7 @@ class TestUp:
         ("arguments", "sentence"),
         [
             (("up", "--only", "odrer-service"), "There is no odrer-service in this fleet; there are postgres, "),
+            (("up", "--broker", "rabbit"), "There is no broker 'rabbit': BROKER can be embedded or kafka."),
             (("status",), "No fleet runs here: start it with 'fleet up'."),
             (("demo",), "No fleet runs here"),
             (("env",), "No fleet runs here"),
@@ -181,14 +194,14 @@ class TestWhatRuns:
         assert raw.splitlines()[0].startswith('{"time": ')
 
 
-def _sessions(home: Home) -> int:
-    """How many sessions the processes of the supervisor's program make up; each part has its own."""
+def _supervisors(home: Home) -> set[int]:
+    """The sessions of the supervisor's program that are no part's; each part leads one of its own."""
     sessions = set()
     for process in processes_of(home):
         if "fleet.supervisor" in process:
             with suppress(ProcessLookupError):
                 sessions.add(os.getsid(int(process.split()[0])))
-    return len(sessions)
+    return sessions - {process["pid"] for [process] in _known(home)["processes"].values()}
 
 
 class TestDemo:

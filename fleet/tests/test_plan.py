@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.plan import NAMES, Options, Plan, make_plan
+from fleet.plan import APACHE_KAFKA, BROKERS, EMBEDDED_BROKER, NAMES, Options, Plan, make_plan
 from fleet.state import FleetProblem, Home, Secrets
 
 _ANY_PORTS = Options(config_server_port=0, discovery_server_port=0, gateway_port=0)
@@ -61,6 +61,26 @@ class TestParts:
         assert plan.url_of("config-server") == f"http://127.0.0.1:{one}"
         assert plan.url_of("discovery-server") == f"http://127.0.0.1:{two}"
         assert plan.url_of("gateway") == f"http://127.0.0.1:{three}"
+
+
+class TestBroker:
+    def test_apache_kafka_takes_the_place_of_the_embedded_broker(self, home: Home, plan: Plan) -> None:
+        other = make_plan(home, replace(_ANY_PORTS, broker=APACHE_KAFKA), Secrets(home.secrets_file))
+
+        embedded, kafka = plan.part("kafka"), other.part("kafka")
+        assert embedded is not None
+        assert kafka is not None
+        assert [part.name for part in other.parts] == [part.name for part in plan.parts]
+        assert (embedded.entry, kafka.entry) == ("embedded_kafka.__main__", "")
+        assert kafka.wave == embedded.wave
+        assert _environment(other, "order-service")["KAFKA_BOOTSTRAP"] == kafka.url
+
+    def test_the_one_that_ran_last_is_remembered(self, home: Home) -> None:
+        assert home.last_broker() == ""
+
+        for broker in (APACHE_KAFKA, EMBEDDED_BROKER):
+            make_plan(home, replace(_ANY_PORTS, broker=broker), Secrets(home.secrets_file))
+            assert home.last_broker() == broker
 
 
 class TestEnvironment:
@@ -144,13 +164,15 @@ class TestOptions:
         with pytest.raises(FleetProblem, match="can't be a profile"):
             replace(_ANY_PORTS, profile=profile).check()
 
-    def test_another_broker_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("BROKER", "kafka")
+    @pytest.mark.parametrize("broker", BROKERS)
+    def test_there_are_two_brokers(self, broker: str) -> None:
+        assert Options(broker=broker).check().broker == broker
 
-        with pytest.raises(FleetProblem, match="BROKER=kafka is not supported"):
-            Options().check()
+    def test_another_broker_is_refused_with_those_that_there_are(self) -> None:
+        with pytest.raises(FleetProblem, match="There is no broker 'rabbit': BROKER can be embedded or kafka"):
+            Options(broker="rabbit").check()
 
     def test_they_travel_to_the_supervisor_as_they_are(self) -> None:
-        options = Options(only=("gateway",), profile="dev", gateway_port=1)
+        options = Options(only=("gateway",), profile="dev", broker=APACHE_KAFKA, gateway_port=1)
 
         assert Options.from_json(options.to_json()) == options

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from chassis.ids import uuid7
 from chassis.settings import ServiceSettings
+from chassis.testing.broker import BrokerProcess
 from chassis.testing.events import neighbours
-from chassis.testing.infra import BrokerProcess
 from chassis.testing.tokens import TokenMaker
 from chassis.testing.waiting import until
 from support.gateways import GatewayUnderTest, running_gateway

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from . import launch
+from .kafka import get_programs
 from .logs import lines_of, readable
-from .plan import Options
+from .plan import APACHE_KAFKA, EMBEDDED_BROKER, Options
 from .report import Report
 from .show import show_start, what_runs
 from .state import FleetProblem, Home, read_json
@@ -43,6 +44,9 @@ def up(
     only: Annotated[str, typer.Option(help="a comma list of parts; what they need comes along")] = "",
     demo: Annotated[bool, typer.Option("--demo", help="place three orders at the end")] = False,
     profile: Annotated[str, typer.Option(help="which config files apply", envvar="PROFILE")] = "default",
+    broker: Annotated[
+        str, typer.Option(envvar="BROKER", help="embedded, or kafka: Apache Kafka; without, the one that ran last")
+    ] = "",
     config_server_port: Annotated[
         int, typer.Option(min=0, max=65535, envvar="CONFIG_SERVER_PORT", help="0 takes any free one")
     ] = 8888,
@@ -58,12 +62,18 @@ def up(
     options = Options(
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
         profile=profile,
+        broker=broker or home.last_broker() or EMBEDDED_BROKER,
         config_server_port=config_server_port,
         discovery_server_port=discovery_server_port,
         gateway_port=gateway_port,
     ).check()
     home.prepare()
-    supervisor = None if home.is_supervised() else launch.begin(home, options)
+    supervisor = None
+    if not home.is_supervised():
+        if options.broker == APACHE_KAFKA:
+            with console.status("Looking for Apache Kafka …"):
+                get_programs()
+        supervisor = launch.begin(home, options)
     try:
         report = show_start(console, launch.follow(home, supervisor))
     except KeyboardInterrupt:
@@ -74,7 +84,8 @@ def up(
     if supervisor is None:
         console.print("\nIt runs already, as it was started; 'fleet down' first, to start it otherwise.")
     else:
-        console.print(f"\nReady after {report.ready_after_seconds:.1f} s.")
+        which = ", with Apache Kafka" if options.broker == APACHE_KAFKA else ""
+        console.print(f"\nReady after {report.ready_after_seconds:.1f} s{which}.")
     _say_where(home)
     if demo:
         _demo(home)

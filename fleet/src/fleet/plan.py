@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -12,6 +12,7 @@ from .ports import check_is_free, free_port
 from .state import FleetProblem, Home, Secrets
 
 POSTGRES, KAFKA = "postgres", "kafka"
+EMBEDDED_BROKER, APACHE_KAFKA = BROKERS = ("embedded", "kafka")
 CONFIG_SERVER, DISCOVERY_SERVER, GATEWAY = "config-server", "discovery-server", "gateway"
 AUTH_SERVICE = "auth-service"
 SERVICES = (AUTH_SERVICE, "order-service", "inventory-service", "payment-service")
@@ -41,7 +42,7 @@ class Part:
     wave: Wave
     port: int
     entry: str = ""
-    """The module whose `main()` is the process; empty for PostgreSQL, which is no Python."""
+    """The module whose `main()` is the process; empty for PostgreSQL and Apache Kafka, which are no Python."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ready_when: Literal["it listens", "it says so"] = "it says so"
     is_registered: bool = False
@@ -58,6 +59,7 @@ class Options:
 
     only: tuple[str, ...] = ()
     profile: str = "default"
+    broker: str = EMBEDDED_BROKER
     config_server_port: int = 8888
     discovery_server_port: int = 8761
     gateway_port: int = 8072
@@ -76,8 +78,8 @@ class Options:
             raise FleetProblem(f"There is no {', '.join(unknown)} in this fleet; there are {', '.join(NAMES)}.")
         if not _PROFILE.fullmatch(self.profile):
             raise FleetProblem(f"{self.profile!r} can't be a profile: use letters and digits, as in dev or prod.")
-        if (broker := os.environ.get("BROKER", "embedded")) != "embedded":
-            raise FleetProblem(f"BROKER={broker} is not supported: the broker can only be the embedded one.")
+        if self.broker not in BROKERS:
+            raise FleetProblem(f"There is no broker {self.broker!r}: BROKER can be {' or '.join(BROKERS)}.")
         return self
 
     def wanted(self) -> set[str]:
@@ -119,14 +121,7 @@ def make_plan(home: Home, options: Options, secrets: Secrets) -> Plan:
 
     parts = [
         Part(name=POSTGRES, wave=Wave.INFRASTRUCTURE, port=ports[POSTGRES], ready_when="it listens"),
-        Part(
-            name=KAFKA,
-            wave=Wave.INFRASTRUCTURE,
-            port=ports[KAFKA],
-            entry="embedded_kafka.__main__",
-            environment=_environment({"KAFKA_DATA": str(home.data / "kafka")}, ports[KAFKA]),
-            ready_when="it listens",
-        ),
+        _broker(home, options.broker, ports[KAFKA]),
         *(_server(name, home, options, ports, secrets) for name in (CONFIG_SERVER, DISCOVERY_SERVER, *SERVICES)),
         _sandbox(home, ports, secrets),
         _server(GATEWAY, home, options, ports, secrets),
@@ -137,7 +132,20 @@ def make_plan(home: Home, options: Options, secrets: Secrets) -> Plan:
         admin_password=secrets.of("admin"),
     )
     secrets.save()
+    home.remember_broker(options.broker)
     return plan
+
+
+def _broker(home: Home, kind: str, port: int) -> Part:
+    embedded = Part(
+        name=KAFKA,
+        wave=Wave.INFRASTRUCTURE,
+        port=port,
+        entry="embedded_kafka.__main__",
+        environment=_environment({"KAFKA_DATA": str(home.data / "kafka")}, port),
+        ready_when="it listens",
+    )
+    return embedded if kind == EMBEDDED_BROKER else replace(embedded, entry="", environment={})
 
 
 def _server(name: str, home: Home, options: Options, ports: Mapping[str, int], secrets: Secrets) -> Part:

@@ -25,7 +25,7 @@ class KeptPostgres(Kept):
         """The superuser's."""
         return self._server.url()
 
-    def make_cluster(self) -> None:
+    def make_files(self) -> None:
         """Make its files where there are none, which takes a while; starting it does that, too."""
         self._server.make_cluster()
 

@@ -35,6 +35,7 @@ class Home:
         self.secrets_file = self.run / "secrets.json"
         self.fleet_file = self.run / "fleet.json"
         self.report_file = self.run / "report.json"
+        self._broker_file = self.run / "broker"
         self._lock_file = self.run / "lock"
 
     @classmethod
@@ -63,6 +64,17 @@ class Home:
             (self.run / "writable").unlink()
         except OSError as error:
             raise FleetProblem(f"{self.run} can't be written to: {error.strerror}.") from error
+
+    def last_broker(self) -> str:
+        """The broker that ran here last, and has the topics; empty before the first start."""
+        try:
+            return self._broker_file.read_text().strip()
+        except FileNotFoundError:
+            return ""
+
+    def remember_broker(self, broker: str) -> None:
+        if broker != self.last_broker():
+            write_privately(self._broker_file, f"{broker}\n")
 
     def log_of(self, name: str) -> Path:
         return self.logs / f"{name}.log"

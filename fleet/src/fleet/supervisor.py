@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import nursery
-from .plan import ADMIN_EMAIL, AUTH_SERVICE, GATEWAY, POSTGRES, Options, Part, Plan, make_plan
+from .kafka import KeptKafka
+from .plan import ADMIN_EMAIL, AUTH_SERVICE, GATEWAY, KAFKA, POSTGRES, Options, Part, Plan, make_plan
 from .postgres import KeptPostgres
 from .processes import ProcessId
 from .publish import Publisher
@@ -93,23 +94,24 @@ class Fleet:
         """Start everything, each part once what it is forked from is there: one core imports while another starts."""
         is_nursery = sys.platform == "linux"
         start = self._fork if is_nursery else self._spawn
-        postgres = next((KeptPostgres(part, self._home) for part in plan.parts if part.name == POSTGRES), None)
-        kept = [Kept(part, start, self._home.log_of(part.name)) for part in plan.parts if part.name != POSTGRES]
-        self._report.processes = [one.report for one in ([postgres, *kept] if postgres else kept)]
+        no_python = {part.name: part for part in plan.parts if not part.entry}
+        postgres = KeptPostgres(no_python[POSTGRES], self._home) if POSTGRES in no_python else None
+        kafka = KeptKafka(no_python[KAFKA], self._home) if KAFKA in no_python else None
+        programs = [one for one in (postgres, kafka) if one is not None]
+        kept = [Kept(part, start, self._home.log_of(part.name)) for part in plan.parts if part.entry]
+        self._report.processes = [one.report for one in (*programs, *kept)]
         self._tell()
 
-        making = None
         if postgres is not None:
             postgres.end_leftover()
-            making = nursery.run_beside(postgres.make_cluster) if is_nursery else None
+        making = [nursery.run_beside(program.make_files) for program in programs] if is_nursery else []
         publisher.publish()
         if is_nursery:
             nursery.import_what_servers_share()
         self._watch.begin(*(one for one in kept if one.part.name not in plan.databases))
-        if making is not None:
-            making.wait()  # if that failed, the next line fails with the reason
-        if postgres is not None:
-            self._watch.begin(postgres)
+        for beside in making:
+            beside.wait()  # if that failed, the next line fails with the reason
+        self._watch.begin(*programs)
         if is_nursery:
             nursery.import_what_services_share()
         if postgres is not None:
@@ -144,9 +146,10 @@ class Fleet:
 
     def _tell(self) -> None:
         try:
-            self._report.write(self._home)
             if self._report.phase == "ready" and self._plan is not None:
+                # Before the report, whose word that all is ready makes people read it.
                 write_fleet_file(self._home, self._plan, self._report.processes, self._database_url)
+            self._report.write(self._home)
         except OSError as error:
             if self._report.phase == "starting":
                 raise

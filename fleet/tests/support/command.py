@@ -21,5 +21,5 @@ def begin_fleet(project: Path, *arguments: str, **environment: str) -> subproces
 
 def fleet(project: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     process = begin_fleet(project, *arguments, **environment)
-    told, complained = process.communicate(timeout=60)
+    told, complained = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, told, complained)

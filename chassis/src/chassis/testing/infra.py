@@ -4,19 +4,16 @@
 
 - `TEST_DATABASE_URL` (an administrator's) and `TEST_KAFKA_BOOTSTRAP`: what runs there is used, each for itself.
 - `FLEET_TEST_INFRA=containers`: testcontainers, for what has no address.
-- else: a real PostgreSQL and the embedded broker, gone with the test run, however that ends (Linux: also by SIGKILL).
+- else: a real PostgreSQL and the embedded broker, or Apache Kafka with `BROKER=kafka`; gone with the test run, however
+  that ends (Linux: also by SIGKILL).
 """
 
 import os
 import re
 import secrets
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,13 +24,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from chassis.launcher import launch_command
 from chassis.local_postgres import LocalPostgres
+
+from .broker import BrokerProcess, broker_in
 
 _POSTGRES_IMAGE = "postgres:17"
 _KAFKA_IMAGE = "apache/kafka:4.1.2"
-_START_SECONDS = 20.0
-_STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,10 @@ def infra() -> Iterator[Infra]:
             # The broker is begun first and waited for last, so that both take no longer than the slower one.
             own_broker = None if kafka_bootstrap else stack.enter_context(_broker_in_temporary_folder())
             postgres_url = postgres_url or stack.enter_context(_local_postgres())
-            kafka_bootstrap = kafka_bootstrap or (own_broker.bootstrap if own_broker else "")
+            if own_broker is not None:
+                own_broker.wait_until_ready()
+                kafka_bootstrap = own_broker.bootstrap
+        assert kafka_bootstrap is not None
         yield Infra(_without_driver(postgres_url), kafka_bootstrap)
 
 
@@ -81,75 +80,11 @@ async def database_url(infra: Infra) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def broker() -> Iterator["BrokerProcess"]:
-    """An embedded broker for one test alone, which may stop, kill and start it again."""
+def broker() -> Iterator[BrokerProcess]:
+    """A broker for one test alone, which may stop, kill and start it again."""
     with _broker_in_temporary_folder() as own:
         own.wait_until_ready()
         yield own
-
-
-class BrokerProcess:
-    """The embedded broker as a process of its own, so that no event loop of a test slows it or dies with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
-        self._output = folder / "output.log"
-        self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def bootstrap(self) -> str:
-        """`host:port`; the same after each start."""
-        self.wait_until_ready()
-        return f"127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        """Start it, on the same port and data as before, and return once it takes connections."""
-        self.begin()
-        self.wait_until_ready()
-
-    def begin(self) -> None:
-        """Start it without waiting."""
-        self._data.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "KAFKA_DATA": str(self._data), "HOST": "127.0.0.1", "PORT": str(self._port)}
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own broker
-                launch_command([sys.executable, "-m", "embedded_kafka"]),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def wait_until_ready(self) -> None:
-        """Raises OSError with what it said if it ends instead, or takes too long."""
-        deadline = time.monotonic() + _START_SECONDS
-        while not (ready := re.search(r"^ready bootstrap=[^:\s]+:(\d+) ", self._said(), re.MULTILINE)):
-            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
-                raise OSError(f"the embedded broker is not ready: {self._said().strip() or 'it said nothing'}")
-            time.sleep(0.005)
-        self._port = int(ready[1])
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it and wait for that: SIGTERM lets it close its files, SIGKILL does not. Its data stays."""
-        if self._process is None:
-            return
-        self._process.send_signal(how)
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-        self._process = None
-
-    def kill(self) -> None:
-        """End it as a crash does."""
-        self.stop(signal.SIGKILL)
-
-    def _said(self) -> str:
-        return self._output.read_text(errors="replace") if self._output.exists() else ""
 
 
 async def _administrate(infra: Infra, statement: str) -> None:
@@ -179,7 +114,7 @@ def _local_postgres() -> Iterator[str]:
 @contextmanager
 def _broker_in_temporary_folder() -> Iterator[BrokerProcess]:
     with _temporary_folder() as folder:
-        own = BrokerProcess(folder)
+        own = broker_in(folder)
         own.begin()
         try:
             yield own
