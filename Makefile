@@ -18,7 +18,7 @@ define find_python
 endef
 
 .PHONY: help setup up demo down status clean logs env test check lint types imports contracts generate generated lock \
-  chaos test-alerts test-kafka conformance-kafka $(FOLDERS:%=test-%)
+  chaos test-alerts test-kafka conformance-kafka crash-kafka bench-kafka $(FOLDERS:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -98,6 +98,12 @@ conformance-kafka: setup ## the embedded broker's conformance suite against Apac
 
 chaos: setup ## 200 orders while services are killed 20 times, and then the books
 	@cd fleet && FLEET_CHAOS_ORDERS=200 FLEET_CHAOS_KILLS=20 $(abspath $(BIN))/pytest -q -s tests/test_chaos.py
+
+crash-kafka: setup ## the embedded broker killed 200 times under load, with seeds to replay (CRASH_SEEDS=17,4)
+	@cd embedded-kafka && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} $(abspath $(BIN))/pytest -q -s tests/test_crash.py -k once
+
+bench-kafka: setup ## the embedded broker beside Apache Kafka: throughput, latency, memory (needs Java 17 and Maven)
+	@cd embedded-kafka && $(abspath $(BIN))/python -m bench $(ARGS)
 
 test-alerts: setup ## Prometheus' rules and Alertmanager's routes, with promtool and amtool
 	@observability/test-alerts
