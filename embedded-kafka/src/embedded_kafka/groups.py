@@ -8,7 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -46,10 +46,11 @@ class Groups:
         return self._groups.get(group_id)
 
     def known(self, group_id: str) -> "Group":
-        group = self._groups.get(group_id)
-        if group is None:
+        if not group_id:
+            raise KafkaError(ErrorCode.INVALID_GROUP_ID)
+        if group_id not in self._groups:
             raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
-        return group
+        return self._groups[group_id]
 
     def join(self, request: Any, caller: Caller) -> Answer:
         if not request.group_id:
@@ -94,9 +95,9 @@ class Member:
     id: str
     client_id: str
     client_host: str
-    session_seconds: float
-    rebalance_seconds: float
-    protocols: dict[str, bytes]
+    session_seconds: float = 0
+    rebalance_seconds: float = 0
+    protocols: dict[str, bytes] = field(default_factory=dict)
     assignment: bytes = b""
     deadline: float = 0
     joined: Answer | None = None
@@ -128,9 +129,12 @@ class Group:
         fits = not others or (request.protocol_type == self.protocol_type and _common(protocols, others))
         if not protocols or not request.protocol_type or not fits:
             raise KafkaError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-        member = self._member(request.member_id) if request.member_id else self._add_member(request, caller)
+        member = self._member(request.member_id) if request.member_id else self._add_member(caller)
         changed = member.protocols != protocols
         member.protocols = protocols
+        member.session_seconds = request.session_timeout_ms / 1000
+        member.rebalance_seconds = request.rebalance_timeout_ms / 1000
+        self._has_been_heard(member)
         self.protocol_type = request.protocol_type
         _end_join(member, ErrorCode.REBALANCE_IN_PROGRESS)
         joined = member.joined = self._loop.create_future()
@@ -210,13 +214,10 @@ class Group:
             raise KafkaError(ErrorCode.ILLEGAL_GENERATION)
         return member
 
-    def _add_member(self, request: Any, caller: Caller) -> Member:
-        times = request.session_timeout_ms / 1000, request.rebalance_timeout_ms / 1000
+    def _add_member(self, caller: Caller) -> Member:
         name = caller.client_id or ""
-        member = Member(f"{name[:_NAME_CHARACTERS]}-{uuid.uuid4()}", name, caller.host, *times, {})
+        member = Member(f"{name[:_NAME_CHARACTERS]}-{uuid.uuid4()}", name, caller.host)
         self.members[member.id] = member
-        self._has_been_heard(member)
-        self._watch(member)
         return member
 
     def _remove(self, members: Iterable[Member], why: str) -> None:
@@ -241,12 +242,16 @@ class Group:
                 self._remove([member], "its connection broke before it had joined")
 
     def _has_been_heard(self, member: Member) -> None:
+        """A heartbeat only moves the deadline; the timer looks at it when it comes round."""
         member.deadline = self._loop.time() + member.session_seconds
+        if not member.timer or member.timer.when() > member.deadline:
+            self._watch(member)
 
     def _watch(self, member: Member) -> None:
-        """A heartbeat only moves the deadline; the timer looks at it when it comes round."""
+        if member.timer:
+            member.timer.cancel()
         if any(waiting and not waiting.done() for waiting in (member.joined, member.synced)):
-            self._has_been_heard(member)  # it is we who keep it waiting
+            member.deadline = self._loop.time() + member.session_seconds  # it is we who keep it waiting
         if member.deadline <= self._loop.time():
             self._remove([member], f"no heartbeat for {member.session_seconds:g} s")
         else:

@@ -120,7 +120,7 @@ _TABLE = """
     transactional_id:string? transaction_timeout_ms:int32
 ->  throttle_time_ms:int32 error_code:int16 producer_id:int64=-1 producer_epoch:int16=-1
 
-32 DescribeConfigs 2
+32 DescribeConfigs 1
     resources:[resource_type:int8 name:string keys:[string]?] include_synonyms:bool
 ->  throttle_time_ms:int32 resources:[error_code:int16 error_message:string? resource_type:int8 name:string
     entries:[name:string value:string? read_only:bool source:int8 is_sensitive:bool

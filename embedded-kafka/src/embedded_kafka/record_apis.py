@@ -64,6 +64,8 @@ class RecordApis:
             return {"offset": log.end_offset}
         if timestamp_ms == _EARLIEST:
             return {"offset": log.start_offset}
+        if timestamp_ms < 0:
+            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)  # the special times of versions newer than ours
         found = log.first_at_or_after(timestamp_ms)
         return {"offset": found[0], "timestamp": found[1]} if found else {}
 

@@ -5,6 +5,7 @@ The format is described at https://kafka.apache.org/documentation/#recordbatch (
 
 import mmap
 import struct
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ NO_PRODUCER = -1
 _CHECKED_FROM_BYTE = 21  # the checksum covers attributes and all that follows: offset and epoch can be patched freely
 _CODEC, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+_MOST_AHEAD_MS = 3_600_000  # message.timestamp.after.max.ms
 _UNPACKED_BYTES = 4 * 1024 * 1024  # a bound for what a few bytes can blow up to
 _LEAST_RECORD_BYTES = 6
 _XERIAL = b"\x82SNAPPY\x00"  # how Java frames snappy: this, two versions, and then blocks with their length
@@ -73,16 +75,18 @@ def check_produced(records: Buffer | None, *, max_bytes: int) -> tuple[BatchHead
     header = read_header(records)
     if header.magic != 2:
         raise KafkaError(ErrorCode.INVALID_RECORD, "Only record batches of format v2 are kept.")
-    if header.size_bytes > len(records) or header.size_bytes < HEADER_BYTES:
-        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "The batch's length is not that of its bytes.")
-    if header.size_bytes < len(records):
-        raise KafkaError(ErrorCode.INVALID_RECORD, "There must be exactly one record batch for each partition.")
+    if header.size_bytes != len(records):
+        raise KafkaError(ErrorCode.INVALID_RECORD, "There must be exactly one whole record batch for each partition.")
     if header.size_bytes > max_bytes:
         raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"A batch may have {max_bytes} bytes.")
     if not is_intact(records, header):
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "The batch's checksum does not match.")
     if header.record_count < 1 or header.record_count != header.last_offset_delta + 1:
         raise KafkaError(ErrorCode.INVALID_RECORD, "The batch's count of records and its last offset disagree.")
+    if header.producer_id != NO_PRODUCER and header.base_sequence < 0:
+        raise KafkaError(ErrorCode.INVALID_RECORD, "A producer that has an id must number its batches.")
+    if header.max_timestamp > time.time() * 1000 + _MOST_AHEAD_MS:
+        raise KafkaError(ErrorCode.INVALID_TIMESTAMP, "A record's time may be an hour ahead.")
     if header.attributes & (_CONTROL | _LOG_APPEND_TIME):
         raise KafkaError(ErrorCode.INVALID_RECORD, "Control batches and log append time are the broker's to write.")
     if header.attributes & _TRANSACTIONAL:

@@ -67,11 +67,12 @@ class TopicApis:
         """All of them if no keys are given."""
         if kind != _TOPIC_RESOURCE:
             raise KafkaError(ErrorCode.INVALID_REQUEST, "Only topics have configs here.")
+        check_topic_name(name)
         own = self._topics.known(name).configs
         entries = [
             {"name": key, "value": own.get(key, default), "source": _SET_ON_TOPIC if key in own else _DEFAULT}
             for key, default in TOPIC_DEFAULTS.items()
-            if keys is None or key in keys
+            if not keys or key in keys
         ]
         return {"entries": entries}
 

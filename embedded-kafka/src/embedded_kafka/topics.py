@@ -75,6 +75,8 @@ class Topics:
         check_topic_name(name)
         if name in self._topics:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+        if twin := next((topic.name for topic in self if topic.name.replace(".", "_") == name.replace(".", "_")), None):
+            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with '{twin}' in metrics.")
         if partition_count < 1:
             raise KafkaError(ErrorCode.INVALID_PARTITIONS, "Number of partitions must be larger than 0.")
         if partition_count + sum(len(topic.partitions) for topic in self) > self._settings.max_partitions:

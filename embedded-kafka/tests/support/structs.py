@@ -11,7 +11,7 @@ from aiokafka.protocol.admin import (
     CreateTopicsRequest_v3,
     DeleteGroupsRequest_v1,
     DeleteTopicsRequest_v3,
-    DescribeConfigsRequest_v2,
+    DescribeConfigsRequest_v1,
     DescribeGroupsRequest_v0,
     ListGroupsRequest_v0,
 )
@@ -53,7 +53,7 @@ REQUESTS: tuple[Any, ...] = (
     CreateTopicsRequest_v3,
     DeleteTopicsRequest_v3,
     InitProducerIdRequest_v0,
-    DescribeConfigsRequest_v2,
+    DescribeConfigsRequest_v1,
     DeleteGroupsRequest_v1,
 )
 
