@@ -1,4 +1,4 @@
-"""Topics through the admin client: made, described, refused with Kafka's errors, deleted, and kept over a restart."""
+"""Topics through the admin client: refused with sentences, and kept over a restart."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from support.clients import Clients
-from support.waiting import take
 
 from embedded_kafka import EmbeddedKafka
 from embedded_kafka.errors import ErrorCode
@@ -18,21 +17,6 @@ async def create(admin: AIOKafkaAdminClient, *topics: NewTopic, validate_only: b
     """Name, error code and message of each."""
     answer = await admin.create_topics(list(topics), validate_only=validate_only)
     return [tuple(error) for error in answer.topic_errors]
-
-
-async def test_a_topic_is_described_as_it_was_made(clients: Clients) -> None:
-    admin = await clients.admin()
-
-    assert await create(admin, NewTopic("a", 3, 1), NewTopic("b", 1, 1)) == [("a", 0, None), ("b", 0, None)]
-    a, b = sorted(await admin.describe_topics(), key=lambda topic: str(topic["topic"]))
-    cluster = await admin.describe_cluster()
-
-    assert [partition["partition"] for partition in a["partitions"]] == [0, 1, 2]
-    assert all((p["leader"], p["replicas"], p["isr"]) == (1, [1], [1]) for p in a["partitions"])
-    assert (len(b["partitions"]), await admin.list_topics()) == (1, ["a", "b"])
-    assert [(each["host"], each["port"]) for each in cluster["brokers"]] == [
-        ("127.0.0.1", int(clients.bootstrap.split(":")[1]))
-    ]
 
 
 @pytest.mark.parametrize(
@@ -62,60 +46,6 @@ async def test_what_cannot_be_is_refused(clients: Clients, topic: NewTopic, code
     assert (name, given) == (topic.name, code)
     assert message in text
     assert await admin.list_topics() == ["taken"]
-
-
-async def test_validating_makes_nothing(clients: Clients) -> None:
-    admin = await clients.admin()
-
-    assert await create(admin, NewTopic("t", 1, 1), validate_only=True) == [("t", 0, None)]
-    assert await admin.list_topics() == []
-
-
-async def test_the_same_name_twice_in_a_request_is_refused(clients: Clients) -> None:
-    admin = await clients.admin()
-
-    [(_, code, _)] = await create(admin, NewTopic("t", 1, 1), NewTopic("t", 2, 1))
-
-    assert code == ErrorCode.INVALID_REQUEST
-    assert await admin.list_topics() == []
-
-
-async def test_a_deleted_topic_is_gone_with_its_records_and_may_be_made_anew(clients: Clients) -> None:
-    admin = await clients.admin()
-    await clients.create_topic("t")
-    await clients.create_topic("t-1")
-    producer = await clients.producer()
-    await producer.send_and_wait("t", b"old")
-    await producer.send_and_wait("t-1", b"another topic whose name begins alike")
-
-    answer = await admin.delete_topics(["t", "unknown"])
-    await clients.create_topic("t")
-    await producer.send_and_wait("t", b"new")
-    records = await take(await clients.consumer("t", "t-1"), 2)
-
-    assert [tuple(error) for error in answer.topic_error_codes] == [
-        ("t", 0),
-        ("unknown", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
-    ]
-    assert sorted(record.value or b"" for record in records) == [b"another topic whose name begins alike", b"new"]
-
-
-async def test_configs_are_told_with_where_they_come_from(clients: Clients) -> None:
-    await clients.create_topic("t", retention_ms="1000")
-    admin = await clients.admin()
-
-    [response] = await admin.describe_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, "t"), ConfigResource(ConfigResourceType.TOPIC, "unknown")]
-    )
-    [asked] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "t", {"segment.bytes": None})])
-
-    everything, unknown = response.resources
-    [one] = asked.resources
-    values = {entry[0]: (entry[1], entry[3]) for entry in everything[4]}
-    assert values["retention.ms"] == ("1000", 1)
-    assert values["cleanup.policy"] == ("delete", 5)
-    assert [entry[0] for entry in one[4]] == ["segment.bytes"]
-    assert unknown[0] == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
 async def test_topics_with_their_configs_survive_a_restart(

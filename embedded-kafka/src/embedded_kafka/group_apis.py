@@ -46,8 +46,6 @@ class GroupApis:
         wanted = [(name, *partition) for name, partitions in request.topics for partition in partitions]
         codes = [self._offset_error(*each) for each in wanted]
         try:
-            if not request.group_id:
-                raise KafkaError(ErrorCode.INVALID_GROUP_ID)
             self._groups.check_commit(request.group_id, request.generation_id, request.member_id)
             good = [each for each, code in zip(wanted, codes, strict=True) if code is ErrorCode.NONE]
             self._offsets.commit(request.group_id, good)
@@ -59,12 +57,12 @@ class GroupApis:
         ]
         return {"topics": answers}
 
-    def _offset_error(self, name: str, index: int, offset: int, metadata: str | None) -> ErrorCode:
+    def _offset_error(self, name: str, index: int, _: int, metadata: str | None) -> ErrorCode:
         if not self._topics.has(name, index):
             return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         if len(metadata or "") > _MAX_METADATA_CHARACTERS:
             return ErrorCode.OFFSET_METADATA_TOO_LARGE
-        return ErrorCode.NONE if offset >= 0 else ErrorCode.INVALID_REQUEST
+        return ErrorCode.NONE
 
     def offset_fetch(self, request: Any, caller: Caller) -> dict[str, Any]:
         committed = self._offsets.of_group(request.group_id)
@@ -89,7 +87,9 @@ class GroupApis:
         return {"groups": [{"group_id": group_id, "protocol_type": kind} for group_id, kind in types.items()]}
 
     def delete_groups(self, request: Any, caller: Caller) -> dict[str, Any]:
-        return {"groups": [answered({"group_id": each}, self._delete, each) for each in request.group_ids]}
+        return {
+            "groups": [answered({"group_id": each}, self._delete, each) for each in dict.fromkeys(request.group_ids)]
+        }
 
     def _delete(self, group_id: str) -> None:
         if not self._groups.get(group_id) and not self._offsets.of_group(group_id):

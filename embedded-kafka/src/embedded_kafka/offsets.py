@@ -35,7 +35,7 @@ class CommittedOffsets:
         return self._groups.get(group_id, {})
 
     def commit(self, group_id: str, offsets: Iterable[tuple[str, int, int, str | None]]) -> None:
-        """Once this returns the kernel has them. Each is topic, partition, offset, metadata."""
+        """Once this returns the kernel has them. Each is topic, partition, offset (-1: none any more), metadata."""
         self._append([(group_id, *offset[:3], offset[3] or "") for offset in offsets])
 
     def forget_group(self, group_id: str) -> None:

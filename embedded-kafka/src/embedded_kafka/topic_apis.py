@@ -59,7 +59,7 @@ class TopicApis:
     def describe_configs(self, request: Any, caller: Caller) -> dict[str, Any]:
         answers = []
         for kind, name, keys in {resource[:2]: resource for resource in request.resources}.values():
-            known = {"resource_type": kind, "name": name}
+            known = {"resource_type": kind, "name": name, "error_message": ""}
             answers.append(answered(known, self._configs, kind, name, keys, tell_why=True))
         return {"resources": answers}
 
