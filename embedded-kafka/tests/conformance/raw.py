@@ -1,11 +1,8 @@
 """A client that says exactly what a test wants said: aiokafka's protocol structures over a plain socket."""
 
 import asyncio
-import contextlib
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 from aiokafka.protocol.admin import (
@@ -30,13 +27,12 @@ from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.offset import OffsetRequest_v3
 from aiokafka.protocol.produce import ProduceRequest_v7
 from aiokafka.protocol.transaction import InitProducerIdRequest_v0
+from support.structs import ANSWER_SECONDS, Connection
 
 EARLIEST, LATEST = -2, -1
 TOPIC_RESOURCE = 2
 ALL = -1
 """acks: all in-sync replicas have it."""
-
-ANSWER_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -64,60 +60,22 @@ class Joined:
     """Told to the leader alone."""
 
 
-def frame(request: RequestStruct, correlation_id: int) -> bytes:
-    message: bytes = request.build_request_header(correlation_id, "conformance").encode() + request.encode()
-    return struct.pack(">i", len(message)) + message
-
-
-class RawClient:
-    """One connection. `ask` is a question and its answer; the methods below put the usual questions in a few words."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._asked = 0
-
-    @classmethod
-    async def connect(cls, bootstrap: str) -> "RawClient":
-        host, _, port = bootstrap.rpartition(":")
-        return cls(*await asyncio.open_connection(host, int(port), limit=2**24))
-
-    async def close(self) -> None:
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
-
-    async def ask(self, request: RequestStruct, seconds: float = ANSWER_SECONDS) -> Any:
-        return await self.answer(request, self.say(request), seconds)
-
-    def say(self, request: RequestStruct) -> int:
-        """Returns the request's correlation id."""
-        self._asked += 1
-        self.say_bytes(frame(request, self._asked))
-        return self._asked
+class RawClient(Connection):
+    """One connection; the methods below put the usual questions in a few words."""
 
     def say_bytes(self, data: bytes) -> None:
-        self._writer.write(data)
+        self.writer.write(data)
 
     async def flush(self) -> None:
         """Gives the system what was said, as far as it takes it, and the broker a turn."""
-        await self._writer.drain()
+        await self.writer.drain()
         await asyncio.sleep(0)
-
-    async def answer(self, request: RequestStruct, correlation_id: int, seconds: float = ANSWER_SECONDS) -> Any:
-        """The next answer on the connection, which must be to that request."""
-        async with asyncio.timeout(seconds):
-            (length,) = struct.unpack(">i", await self._reader.readexactly(4))
-            message = BytesIO(await self._reader.readexactly(length))
-        assert struct.unpack(">i", message.read(4))[0] == correlation_id
-        decoded = request.RESPONSE_TYPE.decode(message)
-        assert not message.read(), "the answer is longer than its schema"
-        return decoded
 
     async def is_closed_by_the_broker(self) -> bool:
         """True once it is, without another byte; fails if it isn't in time."""
         async with asyncio.timeout(ANSWER_SECONDS):
             try:
-                return await self._reader.read() == b""
+                return await self.reader.read() == b""
             except ConnectionError:
                 return True
 

@@ -3,10 +3,11 @@
 import struct
 
 import pytest
+from support.structs import frame
 
 from .conftest import Connect
 from .names import NONE, UNSUPPORTED_VERSION
-from .raw import RawClient, api_versions_request, frame, produce_request
+from .raw import RawClient, api_versions_request, produce_request
 from .records import batch
 
 PRODUCE, METADATA, API_VERSIONS = 0, 3, 18

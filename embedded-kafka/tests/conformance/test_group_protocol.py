@@ -331,7 +331,7 @@ class TestDescribing:
         )
 
         assert (protocol_type, protocol) == ("test", "one")
-        assert (member_id, client_id) == (joined.member, "conformance")
+        assert (member_id, client_id) == (joined.member, "test")
         assert host.endswith("127.0.0.1")
         assert (metadata, assignment) == (b"about me", b"mine")
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import struct
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
 from aiokafka.protocol.admin import (
     ApiVersionRequest_v0,
@@ -33,6 +33,7 @@ from aiokafka.record.memory_records import MemoryRecords
 _HEADER = struct.Struct(">ihhi")
 _ANSWER = struct.Struct(">ii")
 _FETCHED_BYTES = 1024 * 1024
+ANSWER_SECONDS = 15
 
 
 REQUESTS: tuple[Any, ...] = (
@@ -58,7 +59,7 @@ REQUESTS: tuple[Any, ...] = (
 )
 
 
-def framed(key: int, version: int, body: bytes, correlation_id: int = 1, client_id: bytes = b"\0\4fuzz") -> bytes:
+def framed(key: int, version: int, body: bytes, correlation_id: int = 1, client_id: bytes = b"\0\4test") -> bytes:
     """The client's id with its length before it."""
     size = _HEADER.size - 4 + len(client_id) + len(body)
     return _HEADER.pack(size, key, version, correlation_id) + client_id + body
@@ -87,37 +88,49 @@ def answers_in(received: bytes) -> list[tuple[int, bytes]]:
     return answers
 
 
-class Peer:
-    """One connection, and what is asked over it so often that it has a name."""
+class Connection:
+    """One connection. `ask` is a question and its answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self._correlation_id = 0
+        self._asked = 0
 
     @classmethod
-    async def connect(cls, bootstrap: str) -> "Peer":
+    async def connect(cls, bootstrap: str) -> Self:
         host, _, port = bootstrap.rpartition(":")
         return cls(*await asyncio.open_connection(host, int(port), limit=2**24))
-
-    async def ask(self, request: Any, seconds: float = 10) -> Any:
-        self._correlation_id += 1
-        self.writer.write(frame(request, self._correlation_id))
-        async with asyncio.timeout(seconds):
-            size, correlation_id = _ANSWER.unpack(await self.reader.readexactly(_ANSWER.size))
-            body = await self.reader.readexactly(size - 4)
-        assert correlation_id == self._correlation_id
-        return answer_to(request, body)
 
     async def close(self) -> None:
         self.writer.close()
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
 
-    async def __aenter__(self) -> "Peer":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def ask(self, request: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        return await self.answer(request, self.say(request), seconds)
+
+    def say(self, request: Any) -> int:
+        """Returns the request's correlation id."""
+        self._asked += 1
+        self.writer.write(frame(request, self._asked))
+        return self._asked
+
+    async def answer(self, request: Any, correlation_id: int, seconds: float = ANSWER_SECONDS) -> Any:
+        """The next answer on the connection, which must be to that request."""
+        async with asyncio.timeout(seconds):
+            size, answered_id = _ANSWER.unpack(await self.reader.readexactly(_ANSWER.size))
+            body = await self.reader.readexactly(size - 4)
+        assert answered_id == correlation_id
+        return answer_to(request, body)
+
+
+class Peer(Connection):
+    """What is asked over a connection so often that it has a name."""
 
     async def topics(self) -> dict[str, int]:
         """The number of partitions of each."""
