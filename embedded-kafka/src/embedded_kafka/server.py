@@ -33,9 +33,7 @@ class EmbeddedKafka:
     """
 
     def __init__(self, data_dir: Path | None = None, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> None:
-        self._temporary = None if data_dir else tempfile.TemporaryDirectory(prefix="kafka-")
-        data = data_dir or Path(self._temporary.name if self._temporary else "")
-        self._settings = BrokerSettings(data=data, host=host, port=port, **settings)
+        self._data_dir, self._set = data_dir, {"host": host, "port": port, **settings}
         self._connections: set[Connection] = set()
 
     @property
@@ -45,21 +43,20 @@ class EmbeddedKafka:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def __aenter__(self) -> "EmbeddedKafka":
-        settings = self._settings
-        try:
-            self._broker = Broker(settings)
-        except (OSError, DataInUse, DamagedLog, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise CannotStart(f"Cannot use the data folder {settings.data}: {why.rstrip('.')}.") from error
         self._loop = asyncio.get_running_loop()
-        try:
-            self._listener = await self._loop.create_server(
-                lambda: Connection(self._broker, self._connections), settings.host, settings.port
-            )
-        except OSError as error:
-            self._broker.close()
-            why = "the port is occupied" if error.errno == errno.EADDRINUSE else error.strerror or error
-            raise CannotStart(f"Cannot listen on {settings.host}:{settings.port}: {why}.") from error
+        with contextlib.ExitStack() as undo:
+            data = self._data_dir or Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="kafka-")))
+            self._settings = settings = BrokerSettings(data=data, **self._set)
+            self._broker = _opened(settings)
+            undo.callback(self._broker.close)
+            try:
+                self._listener = await self._loop.create_server(
+                    lambda: Connection(self._broker, self._connections), settings.host, settings.port
+                )
+            except OSError as error:
+                why = "the port is occupied" if error.errno == errno.EADDRINUSE else error.strerror or error
+                raise CannotStart(f"Cannot listen on {settings.host}:{settings.port}: {why}.") from error
+            self._cleanup = undo.pop_all()
         if not _is_loopback(settings.host):
             logger.warning("Listening on %s: whoever reaches it can read and write everything.", settings.host)
         self._housekeeping = self._loop.call_later(settings.housekeeping_seconds, self._housekeep)
@@ -79,9 +76,7 @@ class EmbeddedKafka:
             connection.transport.abort()  # it does not read what it was answered
         await closed
         await self._listener.wait_closed()
-        self._broker.close()
-        if self._temporary:
-            self._temporary.cleanup()
+        self._cleanup.close()
 
     def _housekeep(self) -> None:
         try:
@@ -112,6 +107,14 @@ async def serve(
         finally:
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
+
+
+def _opened(settings: BrokerSettings) -> Broker:
+    try:
+        return Broker(settings)
+    except (OSError, DataInUse, DamagedLog, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CannotStart(f"Cannot use the data folder {settings.data}: {why.rstrip('.')}.") from error
 
 
 def _is_loopback(host: str) -> bool:
