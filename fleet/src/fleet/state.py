@@ -69,7 +69,7 @@ class Home:
         """The broker that ran here last, and has the topics; empty before the first start."""
         try:
             return self._broker_file.read_text().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return ""
 
     def remember_broker(self, broker: str) -> None:
