@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,74 @@ from chassis.config_client import ConfigClient, ConfigUnavailable, flatten
 from chassis.testing.server import free_socket, running
 
 
+@dataclass
+class Server:
+    """Answers as Spring's server does, the strongest source first; `asked` has a status for each answer."""
+
+    sources: list[dict[str, Any]] | None
+    headers: dict[str, str] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+    failing: bool = False
+
+    async def answer(self, request: Request) -> Response:
+        answer = self._answer(request.headers.get("if-none-match"))
+        self.asked.append(answer.status_code)
+        return answer
+
+    def _answer(self, known: str | None) -> Response:
+        if self.failing:
+            return Response("out of order", status_code=500)
+        if self.sources is None:
+            return Response(status_code=404)
+        if known is not None and known == self.headers.get("etag"):
+            return Response(status_code=304, headers=self.headers)
+        property_sources = [{"name": str(number), "source": source} for number, source in enumerate(self.sources)]
+        document = {"name": "demo", "profiles": ["default"], "propertySources": property_sources}
+        return JSONResponse(document, headers=self.headers)
+
+
+@asynccontextmanager
+async def serving(server: Server, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    async with running(Starlette(routes=[Route("/{application}/{profile}", server.answer)]), listener) as url:
+        yield url
+
+
 @asynccontextmanager
 async def config_server(
     sources: list[dict[str, Any]] | None, listener: socket.socket | None = None
 ) -> AsyncIterator[str]:
-    """Answers as Spring's server does: the strongest source first."""
-
-    async def answer(request: Request) -> Response:
-        if sources is None:
-            return Response(status_code=404)
-        property_sources = [{"name": str(number), "source": source} for number, source in enumerate(sources)]
-        return JSONResponse({"name": "demo", "profiles": ["default"], "propertySources": property_sources})
-
-    async with running(Starlette(routes=[Route("/{application}/{profile}", answer)]), listener) as url:
+    async with serving(Server(sources), listener) as url:
         yield url
 
 
-def client(source: str, state: Path, *, wait_seconds: float = 10.0, **environ: str) -> ConfigClient:
-    return ConfigClient(source, "demo", "default", state_dir=state, wait_seconds=wait_seconds, environ=environ)
+def client(
+    source: str,
+    state: Path,
+    *,
+    wait_seconds: float = 10.0,
+    password: str = "a password",
+    fail_fast: bool = False,
+    **environ: str,
+) -> ConfigClient:
+    return ConfigClient(
+        source,
+        "demo",
+        "default",
+        password=password,
+        state_dir=state,
+        wait_seconds=wait_seconds,
+        fail_fast=fail_fast,
+        environ=environ,
+    )
+
+
+def the_copy_in(state: Path) -> Path:
+    [copy] = state.iterdir()
+    return copy
+
+
+def has_a_copy(state: Path) -> bool:
+    return any(state.iterdir())
 
 
 async def at_start(client: ConfigClient) -> dict[str, Any]:
@@ -62,18 +113,103 @@ async def test_a_config_server_that_comes_later_is_waited_for(tmp_path: Path) ->
         assert await asking == {"a": 1}
 
 
-async def test_the_last_good_copy_serves_while_the_config_server_is_away_c9(tmp_path: Path) -> None:
-    async with config_server([{"a": 1, "secret": "${SECRET}"}]) as url:
-        await at_start(client(url, tmp_path, SECRET="s3cret"))
+class TestLastGoodCopy:
+    async def test_it_serves_while_the_config_server_is_away_c9(self, tmp_path: Path) -> None:
+        async with config_server([{"a": 1, "secret": "${SECRET}"}]) as url:
+            await at_start(client(url, tmp_path, SECRET="s3cret"))
 
-    assert await at_start(client(url, tmp_path, wait_seconds=0.2, SECRET="other")) == {"a": 1, "secret": "other"}
-    _assert_the_copy_is_private(tmp_path)
+        assert await at_start(client(url, tmp_path, wait_seconds=0.2, SECRET="other")) == {"a": 1, "secret": "other"}
+
+    async def test_nobody_can_read_it_without_the_password(self, tmp_path: Path) -> None:
+        async with config_server([{"decrypted": "s3cret"}]) as url:
+            await at_start(client(url, tmp_path))
+
+        copy = the_copy_in(tmp_path)
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert b"s3cret" not in copy.read_bytes()
+        with pytest.raises(ConfigUnavailable, match="no earlier copy is here"):
+            await at_start(client(url, tmp_path, wait_seconds=0.1, password="another"))
+
+    async def test_one_that_somebody_changed_is_not_used(self, tmp_path: Path) -> None:
+        async with config_server([{"a": 1}]) as url:
+            await at_start(client(url, tmp_path))
+        copy = the_copy_in(tmp_path)
+        sealed = bytearray(copy.read_bytes())
+        sealed[-1] ^= 1
+        copy.write_bytes(sealed)
+
+        with pytest.raises(ConfigUnavailable, match="no earlier copy is here"):
+            await at_start(client(url, tmp_path, wait_seconds=0.1))
+
+    async def test_without_a_password_none_is_kept(self, tmp_path: Path) -> None:
+        async with config_server([{"decrypted": "s3cret"}]) as url:
+            assert await at_start(client(url, tmp_path, password="")) == {"decrypted": "s3cret"}
+
+        assert not has_a_copy(tmp_path)
+
+    async def test_a_server_that_has_nothing_does_not_make_it_forgotten(self, tmp_path: Path) -> None:
+        server = Server([{"a": 1}])
+        async with serving(server) as url:
+            await at_start(client(url, tmp_path))
+            server.sources = None
+            assert await at_start(client(url, tmp_path)) == {}
+
+        assert await at_start(client(url, tmp_path, wait_seconds=0.1)) == {"a": 1}
+
+    async def test_failing_fast_does_not_use_it(self, tmp_path: Path) -> None:
+        server = Server([{"a": 1}])
+        async with serving(server) as url:
+            assert await at_start(client(url, tmp_path, fail_fast=True)) == {"a": 1}
+            server.failing = True
+
+            with pytest.raises(ConfigUnavailable, match="answered 500"):
+                await at_start(client(url, tmp_path, fail_fast=True))
+
+        assert server.asked == [200, 500]
 
 
-def _assert_the_copy_is_private(state: Path) -> None:
-    [copy] = state.iterdir()
-    assert copy.stat().st_mode & 0o777 == 0o600
-    assert "s3cret" not in copy.read_text()
+class TestETag:
+    async def test_an_unchanged_configuration_is_not_sent_again(self, tmp_path: Path) -> None:
+        server = Server([{"a": 1}], headers={"etag": '"1"'})
+        async with serving(server) as url:
+            first = await at_start(client(url, tmp_path))
+            second = await at_start(client(url, tmp_path))
+            server.sources, server.headers = [{"a": 2}], {"etag": '"2"'}
+            third = await at_start(client(url, tmp_path))
+
+        assert (first, second, third) == ({"a": 1}, {"a": 1}, {"a": 2})
+        assert server.asked == [200, 304, 200]
+
+    async def test_a_server_is_not_asked_by_the_etag_of_another(self, tmp_path: Path) -> None:
+        one, other = Server([{"a": 1}], headers={"etag": '"1"'}), Server([{"a": 2}], headers={"etag": '"1"'})
+        async with serving(one) as url, serving(other) as other_url:
+            assert await at_start(client(f"{url},{other_url}", tmp_path)) == {"a": 1}
+            one.failing = True
+            assert await at_start(client(f"{url},{other_url}", tmp_path)) == {"a": 2}
+
+        assert other.asked == [200]
+
+
+class TestSeveralAddresses:
+    async def test_they_are_tried_in_their_order(self, tmp_path: Path) -> None:
+        one, other = Server([{"a": 1}]), Server([{"a": 2}])
+        async with serving(one) as url, serving(other) as other_url:
+            source = f"http://127.0.0.1:1, {url}/, {other_url}"
+            assert await at_start(client(source, tmp_path)) == {"a": 1}
+            one.failing = True
+            assert await at_start(client(source, tmp_path)) == {"a": 2}
+
+        assert (one.asked, other.asked) == ([200, 500], [200])
+
+    async def test_each_of_them_is_named_where_none_answers(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigUnavailable, match=r"127\.0\.0\.1:1 does not answer.*; .*127\.0\.0\.1:2 does not"):
+            await at_start(client("http://127.0.0.1:1,http://127.0.0.1:2", tmp_path, fail_fast=True))
+
+
+async def test_something_else_that_answers_is_no_config_server(tmp_path: Path) -> None:
+    async with running(Starlette(routes=[Route("/{path:path}", lambda request: JSONResponse(["hello"]))])) as url:
+        with pytest.raises(ConfigUnavailable, match="is no config-server"):
+            await at_start(client(url, tmp_path, wait_seconds=0.1))
 
 
 async def test_without_server_and_copy_it_says_whom_it_asked(tmp_path: Path) -> None:

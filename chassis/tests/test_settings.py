@@ -113,3 +113,15 @@ class TestRefresh:
             refresh_settings(settings)
 
         assert settings.deadline_seconds == 60
+
+    def test_a_log_level_that_there_is_not_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CONFIG_SOURCE", str(tmp_path))
+        settings = Settings.load()
+        (tmp_path / "demo-service.yml").write_text("log.level: LOUD\ndemo.deadline-seconds: 5\n")
+
+        with pytest.raises(SettingsInvalid, match="LOG_LEVEL: Value error, there is no level 'LOUD'"):
+            refresh_settings(settings)
+
+        assert (settings.log_level, settings.deadline_seconds) == ("INFO", 60)

@@ -181,6 +181,23 @@ class TestActuator:
         assert (await client.get("/actuator/health/liveness")).status_code == 200
         assert (await client.get("/actuator/health")).status_code == 503
 
+    async def test_what_a_part_says_of_itself_stands_beside_its_status(
+        self, client: httpx.AsyncClient, health: Health
+    ) -> None:
+        said: list[str | None] = [None, "empty"]
+
+        async def check() -> str | None:
+            return said.pop(0)
+
+        health.ready_while("pantry", check)
+        health.describe("pantry", lambda: {"shelves": 3})
+
+        well = (await client.get("/actuator/health")).json()["components"]["pantry"]
+        ill = (await client.get("/actuator/health")).json()["components"]["pantry"]
+
+        assert well == {"status": "UP", "details": {"shelves": 3}}
+        assert ill == {"status": "DOWN", "details": {"shelves": 3, "error": "empty"}}
+
     async def test_metrics_are_there_in_both_formats(self, client: httpx.AsyncClient) -> None:
         await client.get("/teapot")
 

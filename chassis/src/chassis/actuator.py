@@ -5,6 +5,7 @@ import importlib.metadata
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,8 +16,9 @@ from pydantic import BaseModel, SecretStr
 from .config_client import ConfigClient, ConfigUnavailable
 from .health import Health
 from .logs import set_level
-from .problems import Problem
-from .security import require_admin
+from .problems import NotAuthenticated, Problem
+from .refresh_calls import HEADER, is_signed_refresh
+from .security import current_caller, require_admin
 from .settings import ServiceSettings, SettingsInvalid
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,35 @@ def actuator_routes(settings: ServiceSettings, health: Health, *, admin: bool) -
 
     if admin:
         router.include_router(_admin_routes(settings))
+    if admin or settings.refresh_secret.get_secret_value():
+
+        @router.post("/refresh", dependencies=[Depends(_whoever_may_refresh(settings, admin=admin))])
+        async def refresh() -> dict[str, list[str]]:
+            try:
+                return await asyncio.to_thread(refresh_settings, settings)
+            except (ConfigUnavailable, SettingsInvalid) as error:
+                logger.warning("the configuration stays as it is: %s", error)
+                raise ConfigNotReadable(str(error)) from error
+
     return router
+
+
+def _whoever_may_refresh(settings: ServiceSettings, *, admin: bool) -> Callable[[Request], Awaitable[None]]:
+    """Whoever signs with REFRESH_SECRET, which the config-server does, and admins where tokens can be checked."""
+
+    async def check(request: Request) -> None:
+        signature = request.headers.get(HEADER)
+        if signature is not None or not admin:
+            if not is_signed_refresh(
+                signature or "", settings.refresh_secret.get_secret_value(), settings.service_name
+            ):
+                raise NotAuthenticated(
+                    f"{HEADER} is missing, or not made with our REFRESH_SECRET, or older than 5 min."
+                )
+            return
+        await require_admin(await current_caller(request))
+
+    return check
 
 
 def _admin_routes(settings: ServiceSettings) -> APIRouter:
@@ -86,13 +116,6 @@ def _admin_routes(settings: ServiceSettings) -> APIRouter:
     @router.post("/loggers/{name}", status_code=204)
     async def change_level(name: str, body: NewLevel) -> None:
         set_level(name, body.configuredLevel)
-
-    @router.post("/refresh")
-    async def refresh() -> dict[str, list[str]]:
-        try:
-            return await asyncio.to_thread(refresh_settings, settings)
-        except (ConfigUnavailable, SettingsInvalid) as error:
-            raise ConfigNotReadable(str(error)) from error
 
     return router
 
@@ -116,6 +139,12 @@ def refresh_settings(settings: ServiceSettings) -> dict[str, list[str]]:
             setattr(settings, name, new)
         answer["changed" if applies else "wait_for_restart"].append(type(settings).variable_of(name))
     set_level("root", settings.log_level)
+    if answer["changed"] or answer["wait_for_restart"]:
+        logger.log(
+            logging.WARNING if answer["wait_for_restart"] else logging.INFO,
+            "the configuration was read anew: %s changed, %s waits for a restart",
+            *(", ".join(answer[part]) or "nothing" for part in ("changed", "wait_for_restart")),
+        )
     return answer
 
 

@@ -1,9 +1,9 @@
 """Where a service's configuration comes from: the config-server, a folder of files, or the last good copy on disk."""
 
 import hashlib
-import json
 import logging
 import os
+import random
 import re
 import time
 from collections.abc import Mapping
@@ -13,11 +13,15 @@ from typing import Any
 import httpx
 import yaml
 
+from .config_copy import Kept, LastGoodCopy
+
 logger = logging.getLogger(__name__)
 
 # Flat keys as Spring's clients know them: `a.b[0].c`.
 Properties = Mapping[str, Any]
 
+_URL = ("http://", "https://")
+_YES = ("true", "1", "yes", "on", "t", "y")  # as pydantic reads a bool
 _WAIT_WITH_COPY_SECONDS = 5.0
 _PLACEHOLDER = re.compile(r"\$\{([^}:]+)(?::([^}]*))?\}")
 
@@ -33,7 +37,10 @@ def default_state_dir() -> Path:
 
 
 class ConfigClient:
-    """Reads one application's configuration, and remembers the last good answer on disk (mode 0600)."""
+    """Reads one application's configuration, and remembers the last good answer on disk.
+
+    `source` is the config-server's URL, several of them with commas (tried in their order), or a folder of files.
+    """
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class ConfigClient:
         password: str = "",
         state_dir: Path,
         wait_seconds: float = 120.0,
+        fail_fast: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._source = source
@@ -51,9 +59,13 @@ class ConfigClient:
         self._profile = profile
         self._password = password
         self._wait_seconds = wait_seconds
+        self._fail_fast = fail_fast
         self._environ = environ
+        self._addresses: list[str] = []
+        if source.startswith(_URL):
+            self._addresses = [part.strip().rstrip("/") for part in source.split(",") if part.strip()]
         digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-        self._copy = state_dir / f"config-{application}-{profile}-{digest}.json"
+        self._copy = LastGoodCopy(state_dir / f"config-{application}-{profile}-{digest}.sealed", password)
 
     @classmethod
     def from_environment(cls, application: str, environ: Mapping[str, str]) -> "ConfigClient | None":
@@ -68,15 +80,19 @@ class ConfigClient:
             password=environ.get("SERVICE_PASSWORD", ""),
             state_dir=Path(environ["STATE_DIR"]) if environ.get("STATE_DIR") else default_state_dir(),
             wait_seconds=float(environ.get("CONFIG_WAIT_SECONDS", "120")),
+            fail_fast=environ.get("CONFIG_FAIL_FAST", "").strip().lower() in _YES,
             environ=environ,
         )
 
     def properties_at_start(self) -> Properties:
         """The configuration, however long the config-server takes to come up, or the last good copy.
 
-        Raises ConfigUnavailable after `wait_seconds` (after a few seconds, if a copy is on disk to fall back to).
+        Raises ConfigUnavailable after `wait_seconds` (after a few seconds, if a copy is on disk to fall back to);
+        at once, copy or not, where failing fast is wanted.
         """
-        copy = self._read_copy()
+        if self._fail_fast:
+            return self.fetch()
+        copy = self._copy.read()
         patience = self._wait_seconds if copy is None else min(self._wait_seconds, _WAIT_WITH_COPY_SECONDS)
         deadline = time.monotonic() + patience
         pause = 0.05
@@ -89,56 +105,56 @@ class ConfigClient:
                         raise ConfigUnavailable(
                             f"{error} (asked for {patience:.0f} s, and no earlier copy is here)"
                         ) from error
-                    logger.warning("starting with the last good configuration: %s", error)
-                    return self._resolve(copy)
-                time.sleep(pause)
+                    age_seconds = max(0.0, time.time() - copy.saved_at)
+                    logger.warning("starting with the configuration of %.0f s ago: %s", age_seconds, error)
+                    return self._resolve(copy.properties)
+                # A fleet that waits for its config-server does not come back at it in step.
+                time.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 - nothing secret
                 pause = min(pause * 1.6, 2.0)
 
     def fetch(self) -> Properties:
-        """Ask once. Raises ConfigUnavailable."""
-        if not self._source.startswith(("http://", "https://")):
+        """Ask each address once, until one answers. Raises ConfigUnavailable with what each of them said."""
+        if not self._addresses:
             return self._resolve(_read_folder(Path(self._source), self._application, self._profile))
-        flat = self._ask_server()
-        self._write_copy(flat)
-        return self._resolve(flat)
+        kept = self._copy.read()
+        failures = []
+        for address in self._addresses:
+            try:
+                return self._resolve(self._ask(address, kept))
+            except ConfigUnavailable as error:
+                failures.append(str(error))
+        raise ConfigUnavailable("; ".join(failures))
 
-    def _ask_server(self) -> dict[str, Any]:
-        url = f"{self._source.rstrip('/')}/{self._application}/{self._profile}"
+    def _ask(self, address: str, kept: Kept | None) -> Properties:
+        # Only who gave the copy is asked whether it is still good: another server may call other things the same.
+        known = kept if kept is not None and kept.etag and kept.address == address else None
+        url = f"{address}/{self._application}/{self._profile}"
+        headers = {"Accept": "application/json"} | ({"If-None-Match": known.etag} if known else {})
         auth = httpx.BasicAuth(self._application, self._password) if self._password else None
         try:
             # verify=False skips loading the certificate store where no TLS is spoken; it costs 20 ms.
             with httpx.Client(verify=url.startswith("https://"), timeout=10.0, trust_env=False) as client:
-                answer = client.get(url, auth=auth, headers={"Accept": "application/json"})
-        except httpx.HTTPError as error:
-            raise ConfigUnavailable(f"the config-server at {self._source} does not answer: {error}") from error
+                answer = client.get(url, auth=auth, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ConfigUnavailable(f"the config-server at {address} does not answer: {error}") from error
+        if answer.status_code == 304 and known is not None:
+            return known.properties
         # As Spring's client has it, no configuration is not an error; a reason with it says that this is something
-        # else, such as a file that can't be read.
+        # else, such as a file that can't be read. It is no reason to forget what was good.
         if answer.status_code == 404 and "x-config-reason" not in answer.headers:
             return {}
         if answer.status_code != 200:
             reason = answer.headers.get("x-config-reason") or answer.text[:200]
             raise ConfigUnavailable(f"the config-server answered {answer.status_code} to {url}: {reason}")
-        flat: dict[str, Any] = {}
-        for property_source in reversed(answer.json()["propertySources"]):  # the answer has the strongest first
-            flat = _lay_over(flat, property_source["source"])
+        flat: Properties = {}
+        try:
+            for property_source in reversed(answer.json()["propertySources"]):  # the answer has the strongest first
+                flat = _lay_over(flat, property_source["source"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ConfigUnavailable(f"what answers at {url} is no config-server: {error!r}") from error
+        fresh = Kept(address=address, etag=answer.headers.get("etag", ""), saved_at=time.time(), properties=flat)
+        self._copy.write(fresh)
         return flat
-
-    def _read_copy(self) -> dict[str, Any] | None:
-        try:
-            copy: dict[str, Any] = json.loads(self._copy.read_text())
-            return copy
-        except (OSError, ValueError):
-            return None
-
-    def _write_copy(self, flat: Mapping[str, Any]) -> None:
-        try:
-            self._copy.parent.mkdir(parents=True, exist_ok=True)
-            new = self._copy.with_suffix(f".{os.getpid()}")
-            new.touch(mode=0o600)
-            new.write_text(json.dumps(flat))
-            new.replace(self._copy)
-        except OSError as error:
-            logger.warning("the last good configuration can't be kept in %s: %s", self._copy, error)
 
     def _resolve(self, flat: Mapping[str, Any]) -> Properties:
         return {

@@ -1,5 +1,6 @@
 """Settings of a service: the environment first, then the config-server, then the defaults in the code."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -47,6 +48,12 @@ def _common(default: Any, name: str, description: str, *, can_refresh: bool = Fa
     )
 
 
+def _level(name: str) -> str:
+    if name.upper() not in (known := logging.getLevelNamesMapping()):
+        raise ValueError(f"there is no level {name!r}; there are {', '.join(known)}")
+    return name
+
+
 class ServiceSettings(BaseSettings):
     """What every service can be told. A service adds its own fields under its `env_prefix`.
 
@@ -61,8 +68,15 @@ class ServiceSettings(BaseSettings):
     host: str = _common("127.0.0.1", "HOST", "address to listen on")
     port: int = _common(0, "PORT", "port to listen on; 0 takes any free one", ge=0, le=65535)
     profile: str = _common("default", "PROFILE", "default, dev or prod: which config files apply")
-    log_level: str = _common("INFO", "LOG_LEVEL", "level of the root logger", can_refresh=True)
-    config_source: str = _common("", "CONFIG_SOURCE", "URL of the config-server, or a folder of config files, or empty")
+    log_level: Annotated[str, AfterValidator(_level)] = _common(
+        "INFO", "LOG_LEVEL", "level of the root logger", can_refresh=True
+    )
+    config_source: str = _common(
+        "", "CONFIG_SOURCE", "URL of the config-server (several: a comma list), or a folder of config files, or empty"
+    )
+    config_fail_fast: bool = _common(
+        False, "CONFIG_FAIL_FAST", "whether to end at once where no config-server answers, rather than wait for it"
+    )
     config_wait_seconds: float = _common(120.0, "CONFIG_WAIT_SECONDS", "how long to ask an absent config-server", ge=0)
     discovery_url: str = _common("", "DISCOVERY_URL", "URL of the discovery-server; empty: none")
     discovery_renewal_seconds: float = _common(
@@ -73,6 +87,9 @@ class ServiceSettings(BaseSettings):
     )
     service_password: SecretStr = _common(
         SecretStr(""), "SERVICE_PASSWORD", "this service's own credential at config-server and discovery-server"
+    )
+    refresh_secret: SecretStr = _common(
+        SecretStr(""), "REFRESH_SECRET", "what the config-server signs its calls of POST /actuator/refresh with"
     )
     state_dir: Path = _common(
         default_state_dir(), "STATE_DIR", "folder for what must outlive a restart, such as the last good configuration"
