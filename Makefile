@@ -17,8 +17,8 @@ define find_python
 	  echo "Flotilla needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3 ...'." >&2; exit 1; fi
 endef
 
-.PHONY: help setup up demo down status clean logs env test check lint types imports contracts generate generated lock \
-  chaos test-alerts test-kafka conformance-kafka crash-kafka bench-kafka $(FOLDERS:%=test-%)
+.PHONY: help setup up demo down status clean logs env test check lint types imports contracts configuration generate generated lock \
+  chaos test-alerts test-kafka conformance-kafka crash-kafka bench-kafka bench-config $(FOLDERS:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -61,7 +61,7 @@ clean: ## stop the fleet and forget its data
 test: setup ## every folder's tests, one after the other
 	@set -e; for folder in $(FOLDERS); do echo "== $$folder"; $(MAKE) --no-print-directory -C $$folder test; done
 
-check: setup lint types imports generated contracts ## everything CI checks besides the tests
+check: setup lint types imports generated contracts configuration ## everything CI checks besides the tests
 
 lint: setup ## ruff, on the whole tree
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -76,14 +76,21 @@ imports: setup ## import-linter: imports go down only
 contracts: setup ## what services say against what others hear
 	@$(BIN)/python -m fleet.contracts
 
+configuration: setup ## config-files, read as config-server reads them
+	@$(BIN)/config-server check config-files
+
 generate: setup ## make anew what is generated: event schemas, AsyncAPI, dashboards
 	@set -e; for service in $(SERVICES); do $(BIN)/python -m chassis.contracts $${service//-/_} $$service; done
 	@$(BIN)/python -m fleet.asyncapi
 	@$(BIN)/python observability/generate.py
+	@$(SETTINGS_SCHEMAS)
+SETTINGS_SCHEMAS = $(BIN)/python -m chassis.settings_schema auth_service order_service inventory_service payment_service gateway \
+  discovery_server config-files/.schemas
 
 generated: setup # nothing that is generated is stale
 	@$(BIN)/python -m fleet.asyncapi --check
 	@$(BIN)/python observability/generate.py --check
+	@$(SETTINGS_SCHEMAS) --check
 
 test-kafka: setup ## Apache Kafka itself, alone and in the fleet (needs Java 17 and Maven)
 	@$(BIN)/python -m chassis.local_kafka --address-in KAFKA -- true # says in a sentence what is missing
@@ -104,6 +111,9 @@ crash-kafka: setup ## the embedded broker killed 200 times under load, with seed
 
 bench-kafka: setup ## the embedded broker beside Apache Kafka: throughput, latency, memory (needs Java 17 and Maven)
 	@cd embedded-kafka && $(abspath $(BIN))/python -m bench $(ARGS)
+
+bench-config: setup ## config-server beside Spring Cloud Config: reads, start, memory (Java 17 and Maven, or ARGS="--only ours")
+	@cd config-server && $(abspath $(BIN))/python -m bench $(ARGS)
 
 test-alerts: setup ## Prometheus' rules and Alertmanager's routes, with promtool and amtool
 	@observability/test-alerts

@@ -216,6 +216,27 @@ class TestFindEnvironment:
         assert client.fetch() == {"url": "http://x", "list[0]": "z", "n": 1}
 
 
+class TestUnchangedAnswers:
+    def test_who_has_the_answer_is_told_so(self, repository: ConfigRepository, server: RunningServer) -> None:
+        repository.commit({"app.yml": "a: 1\n"})
+        tag = server.ask("/app/default").headers["etag"]
+
+        again = server.ask("/app/default", headers={"If-None-Match": tag})
+        repository.commit({"app.yml": "a: 2\n"})
+        changed = server.ask("/app/default", headers={"If-None-Match": tag})
+
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+        assert (changed.status, changed.values()) == (200, {"a": 2})
+
+    def test_the_two_versions_have_tags_of_their_own(self, repository: ConfigRepository, server: RunningServer) -> None:
+        repository.commit({"app.yml": "a: 1\n"})
+
+        first, second = (server.ask("/app/default", headers={"Accept": accept}) for accept in ("*/*", V2))
+
+        assert first.headers["etag"] != second.headers["etag"]
+        assert first.headers["vary"] == second.headers["vary"] == "Accept"
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "path",
@@ -227,13 +248,7 @@ class TestRefusals:
             "/actuator/health/app",
             "/health/default",
             "/docs/default",
-            "/encrypt/status",
-            "/key/app/default",
-            "/app-default.yml",
-            "/main/app-default.properties",
             "/app/default.yml",
-            "/app/default/main/app.yml",
-            "/app/default/app.yml?useDefaultLabel",
             "/app/default/none",
             "/app/default/main~1",
             "/app/default/HEAD%5E",

@@ -10,8 +10,9 @@ from support.repositories import ConfigRepository
 from support.server import Answer, RunningServer
 from support.writer import NAMES, numbered
 
-_COMMITS = 400
-_READERS = 8
+_COMMITS = 200
+_READERS = 50
+_PATHS = ("/app/dev", "/app/dev/main", "/app/dev,prod")
 
 
 def test_c2_every_answer_is_of_one_commit_while_another_process_commits(
@@ -20,14 +21,14 @@ def test_c2_every_answer_is_of_one_commit_while_another_process_commits(
     number_of = {repository.commit(numbered(0)): 0}
     done = Event()
 
-    def read() -> list[Answer]:
+    def read(path: str) -> list[Answer]:
         answers = []
         while not done.is_set():
-            answers.append(server.ask("/app/dev"))
+            answers.append(server.ask(path))
         return answers
 
     with ThreadPoolExecutor(_READERS) as pool:
-        reading = [pool.submit(read) for _ in range(_READERS)]
+        reading = [pool.submit(read, _PATHS[reader % len(_PATHS)]) for reader in range(_READERS)]
         try:
             # In a process of its own, so that commits land in the middle of requests.
             written = subprocess.run(
@@ -39,16 +40,21 @@ def test_c2_every_answer_is_of_one_commit_while_another_process_commits(
             ).stdout
         finally:
             done.set()
-        answers = [answer for future in reading for answer in future.result()]
+        answers_of_readers = [future.result() for future in reading]
 
     number_of |= {commit: int(number) for commit, number in map(str.split, written.splitlines())}
+    assert len(number_of) == _COMMITS
     seen = set()
-    for answer in answers:
-        assert answer.status == 200
-        number = number_of[answer.json()["version"]]
-        assert [str(value) for value in answer.values().values()] == [str(number)] * len(NAMES)
-        seen.add(number)
-    assert len(seen) > 10  # else nothing was read while the commits were made
+    for answers in answers_of_readers:
+        numbers = []
+        for answer in answers:
+            assert answer.status == 200
+            number = number_of[answer.json()["version"]]
+            assert [str(value) for value in answer.values().values()] == [str(number)] * len(NAMES)
+            numbers.append(number)
+        assert numbers == sorted(numbers)  # nobody is sent back to an older commit
+        seen.update(numbers)
+    assert len(seen) > 20  # else nothing was read while the commits were made
 
 
 def test_what_is_asked_for_after_a_commit_is_no_older_than_it(

@@ -31,7 +31,7 @@ def _start(environment: dict[str, str]) -> subprocess.Popen[str]:
     ("environment", "sentence"),
     [
         ({"CONFIG_SERVER_GIT_URI": "/nowhere/at/all"}, "There is no Git repository at /nowhere/at/all."),
-        ({"CONFIG_SERVER_GIT_URI": "https://me:secret@example.test/x.git"}, "on another machine"),
+        ({"CONFIG_SERVER_GIT_URI": "git://me:secret@example.test/x.git"}, "not over git"),
         ({"CONFIG_SERVER_GIT_URI": ""}, "set CONFIG_SERVER_GIT_URI"),
     ],
 )

@@ -75,7 +75,8 @@ def test_a_plain_scalar_has_the_type_of_yaml_1_1(text: str, value: object) -> No
     found = _flat(f"a: {text}\n")
 
     assert found == {"a": value}
-    assert type(found["a"]) is type(value)
+    # What JSON has no type for is a text that knows how YAML writes it.
+    assert isinstance(found["a"], str) if isinstance(value, str) else type(found["a"]) is type(value)
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,25 @@
 """HTTP in: GET /{application}/{profile}[/{label}]."""
 
-import asyncio
 import re
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .access import Access
+from .asking import METHODS, RESERVED, Application, Asked, Label, Profile
 from .errors import NotAcceptable, error_document
 from .media_types import V1, V2, wanted_media_type
 from .queries import Query, is_file_name
-from .serving import ConfigurationService
+from .resource_api import asks_for_default_label, find_resource
+from .wire import EnvironmentJson
 
 router = APIRouter(tags=["configuration"])
-
-# First segments that are never an application: the server's own, and those that Spring keeps for other things.
-RESERVED = frozenset(
-    {"actuator", "docs", "redoc", "openapi.json", "health", "metrics"}
-    | {"encrypt", "decrypt", "key", "monitor", "explain"}
-)
 
 # Encoded, these would change how the path is cut into segments; `;` starts a parameter that Java servers cut off.
 _NEVER_IN_A_PATH = re.compile(rb"%2f|%5c|%00|\\|;|%3b|[\x00-\x1f\x7f]", re.IGNORECASE)
 _DOTS = re.compile(rb"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-
-_METHODS = "GET,HEAD,OPTIONS"
 
 _answers: dict[int | str, dict[str, Any]] = {
     200: {"description": "the environment; the strongest property source comes first", "content": {V1: {}, V2: {}}},
@@ -39,33 +31,21 @@ _answers: dict[int | str, dict[str, Any]] = {
     500: {"description": "a configuration file of this label can't be read"},
 }
 
-Application = Annotated[str, Path(description="name of the application; several with commas; `(_)` for a slash")]
-Profile = Annotated[str, Path(description="profile; several with commas, the last is the strongest")]
-Label = Annotated[str, Path(description="branch, tag or commit; several with commas; `(_)` for a slash")]
-
-
-def _service(request: Request) -> ConfigurationService:
-    service: ConfigurationService = request.app.state.service
-    return service
-
-
-Service = Annotated[ConfigurationService, Depends(_service)]
-
 
 @router.head("/{application}/{profile}", include_in_schema=False)
 @router.get("/{application}/{profile}", summary="The environment at the default label", responses=_answers)
-async def find_environment(application: Application, profile: Profile, request: Request, service: Service) -> Response:
-    return await _environment(request, service, application, profile, None)
+async def find_environment(application: Application, profile: Profile, request: Request) -> Response:
+    return await _asked(request, application, profile, None).find_response()
 
 
 @router.head("/{application}/{profile}/{label}", include_in_schema=False)
 @router.get("/{application}/{profile}/{label}", summary="The environment at a label", responses=_answers)
 async def find_labelled_environment(
-    application: Application, profile: Profile, label: Label, request: Request, service: Service
+    application: Application, profile: Profile, label: Label, request: Request
 ) -> Response:
-    if "useDefaultLabel" in request.query_params:  # then Spring takes the third segment for a plain file
-        raise HTTPException(404, "Plain files are not served.")
-    return await _environment(request, service, application, profile, label)
+    if asks_for_default_label(request):  # then the third segment is a plain file
+        return await find_resource(request, application, profile, None, label)
+    return await _asked(request, application, profile, label).find_response()
 
 
 @router.options("/{application}/{profile}", include_in_schema=False)
@@ -73,26 +53,22 @@ async def find_labelled_environment(
 async def show_methods(application: str) -> Response:
     if application in RESERVED:
         raise HTTPException(404, "This is no application.")
-    return Response(headers={"Allow": _METHODS})
+    return Response(headers={"Allow": METHODS})
 
 
-async def _environment(
-    request: Request, service: ConfigurationService, application: str, profile: str, label: str | None
-) -> Response:
+def ready_environment(request: Request, application: str, profile: str, label: str | None) -> Response | None:
+    """The environment if it is at hand. Raises what the routes raise, a Problem or an HTTPException."""
+    return _asked(request, application, profile, label).ready_response()
+
+
+def _asked(request: Request, application: str, profile: str, label: str | None) -> Asked:
     if application in RESERVED or is_file_name(profile):
         raise HTTPException(404, "This is no application's configuration.")
     media_type = wanted_media_type(request.headers.get("accept"))
     if media_type is None:
         raise NotAcceptable(f"An environment is {V1} or {V2}.")
     query = Query.of(application, profile, label)
-    access: Access = request.app.state.access
-    access.check(request.headers.get("authorization"), query)
-    # An answer at hand costs a look at one small file; what has to be read and parsed must not hold up the others.
-    answer = service.ready_answer(query, media_type)
-    if answer is None:
-        answer = await asyncio.to_thread(service.find_environment, query, media_type)
-    headers = {"X-Config-Stale": "true"} if answer.broken else {}
-    return Response(answer.body, media_type=media_type, headers=headers)
+    return Asked.of(request, query, EnvironmentJson(media_type), media_type, headers={"Vary": "Accept"})
 
 
 class CleanPaths:
@@ -106,7 +82,11 @@ class CleanPaths:
             path: bytes = scope.get("raw_path") or scope["path"].encode()
             path = path.partition(b"?")[0]
             if _NEVER_IN_A_PATH.search(path) or _DOTS.search(path):
-                refusal = error_document(scope, 400, "The path has something in it that no name can have.")
+                reason = "The path has something in it that no name can have."
+                if scope["method"] == "POST":  # no path with dots leads to a route for that, in Spring either
+                    refusal = error_document(scope, 405, reason, {"Allow": "GET"})
+                else:
+                    refusal = error_document(scope, 400, reason)
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)

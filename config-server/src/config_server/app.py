@@ -1,33 +1,67 @@
 """Put together: settings, then the repository, then the service, then the routes."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from chassis.health import Health
-from chassis.settings import SettingsInvalid
+from chassis.supervisor import Supervisor
 from chassis.web import add_service_defaults
 from fastapi import FastAPI
 
-from . import api
+from . import api, encryption_api, explain_api, flat_api, monitor, resource_api
 from .access import Access
+from .audit import Audit
+from .changes import Changes
 from .errors import RepositoryUnusable, answer_like_spring
+from .fast_answers import FastAnswers
+from .repositories import Repositories
 from .serving import ConfigurationService
 from .settings import Settings
-from .sources import GitRepository
+from .stale_answers import StaleAnswers
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The server over the repository of the settings. Raises SettingsInvalid if there is none."""
-    try:
-        repository = GitRepository(settings.git_uri)
-    except RepositoryUnusable as error:
-        raise SettingsInvalid(f"{error.detail} CONFIG_SERVER_GIT_URI says where it is.") from error
+    repositories = Repositories(settings)
+    repository = repositories.default
+    key_ring = settings.key_ring()
     service = ConfigurationService(
-        repository, default_label=settings.git_default_label, search_paths=settings.git_search_paths
+        repository,
+        default_label=settings.git_default_label,
+        search_paths=settings.git_search_paths,
+        key_ring=key_ring,
     )
 
-    app = FastAPI(title="config-server", summary="Configuration out of Git", redirect_slashes=False)
+    changes = Changes(settings, service, repository, fetch=repositories.refresh if repositories.is_fetched else None)
+    supervisor = Supervisor()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        repositories.start()
+        changes.start(supervisor)
+        try:
+            yield
+        finally:
+            repositories.stop()
+            await supervisor.stop()
+            await changes.aclose()
+
+    app = FastAPI(
+        title="config-server",
+        summary="Configuration out of Git",
+        redirect_slashes=False,
+        lifespan=lifespan,
+        telemetry={"tracing": False},  # chassis.web makes the request's span; FastAPI's would be a second one
+    )
     app.state.service = service
-    app.state.access = Access(settings.credentials, anonymous=settings.anonymous)
+    app.state.key_ring = key_ring
+    app.state.audit = Audit()
+    app.state.watch = changes.watch
+    app.state.gatekeeper = changes.gatekeeper
+    app.state.access = Access(settings.readers(), anonymous=settings.anonymous)
+
+    app.add_middleware(FastAnswers)  # the first to be added is the innermost
 
     health = Health()
 
@@ -38,8 +72,17 @@ def create_app(settings: Settings) -> FastAPI:
             return error.detail
 
     health.ready_while("repository", repository_is_readable)
+    health.describe("repository", repositories.details)
+    health.live_while("tasks", supervisor.check)
     add_service_defaults(app, settings, health=health)
     answer_like_spring(app)
+    app.include_router(explain_api.router)
+    app.include_router(encryption_api.router)
+    app.include_router(monitor.router)
+    app.include_router(flat_api.router)
+    app.include_router(resource_api.router)
     app.include_router(api.router)
     app.add_middleware(api.CleanPaths)
+    if repositories.is_fetched:
+        app.add_middleware(StaleAnswers, reason=repositories.stale_reason)
     return app

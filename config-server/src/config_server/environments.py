@@ -1,7 +1,7 @@
 """Puts together one environment: the property sources of an application and its profiles in one snapshot."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from posixpath import dirname, normpath
 
 from .documents import Document, FileUnreadable, Value
@@ -30,11 +30,60 @@ class EnvironmentUnreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a file, and where; lines and columns count from 1, and are 0 where they are not known."""
+
+    path: str
+    reason: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = f", line {self.line}" if self.line else ""
+        if self.line and self.column:
+            place += f", column {self.column}"
+        return f"{self.path}{place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class PropertySource:
-    """The values of one document of one file."""
+    """The values of one document of one file; `number` is its place in a file of several."""
 
     name: str
     values: Mapping[str, Value]
+    candidate: Candidate | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InactiveDocument:
+    """A document that was read and does not count, and why."""
+
+    candidate: Candidate
+    number: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened while an environment was put together, for those who want to know why it is as it is.
+
+    Without a trace a fault is raised; with one it is noted, and what is at fault is left out.
+    """
+
+    absent: list[Candidate] = field(default_factory=list)  # would count, if they were there
+    inactive: list[InactiveDocument] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TracedEnvironment:
+    """The property sources that a label has at its commit, the strongest first, and how they came to be."""
+
+    label: str
+    commit: str
+    sources: Sequence[PropertySource]
+    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +91,7 @@ class _LoadedDocument:
     candidate: Candidate
     name: str
     document: Document
+    number: int | None
 
 
 def property_sources(
@@ -53,20 +103,22 @@ def property_sources(
     profiles: Sequence[str],
     label: str,
     read: ReadDocuments,
+    trace: Trace | None = None,
 ) -> list[PropertySource]:
     """What counts for these applications in these profiles, the strongest first. Raises EnvironmentUnreadable."""
     patterns = search_locations(search_paths, applications=applications, profiles=profiles, label=label)
     locations = list(dict.fromkeys(folder for pattern in patterns for folder in snapshot.folders(pattern)))
-    return _Assembly(snapshot, uri, read).assemble(locations, applications, profiles)
+    return _Assembly(snapshot, uri, read, trace).assemble(locations, applications, profiles)
 
 
 class _Assembly:
     """One environment being put together: the files that were read, and those in use already."""
 
-    def __init__(self, snapshot: Snapshot, uri: str, read: ReadDocuments) -> None:
+    def __init__(self, snapshot: Snapshot, uri: str, read: ReadDocuments, trace: Trace | None) -> None:
         self._snapshot = snapshot
         self._uri = uri
         self._read = read
+        self._trace = trace
         self._used: set[str] = set()
         self._characters = 0
 
@@ -82,7 +134,7 @@ class _Assembly:
         if active:
             self._refuse_profiles_in(special)
         weakest_first = [
-            PropertySource(loaded.name, loaded.document.values)
+            PropertySource(loaded.name, loaded.document.values, loaded.candidate, loaded.number)
             for loaded in self._expanded([*shared, *special], in_effect)
         ]
         return weakest_first[::-1]
@@ -90,7 +142,11 @@ class _Assembly:
     def _load(self, candidates: Sequence[Candidate]) -> list[_LoadedDocument]:
         loaded: list[_LoadedDocument] = []
         for candidate in candidates:
-            if candidate.path in self._used or (file := self._snapshot.find(candidate.path)) is None:
+            if candidate.path in self._used:
+                continue
+            if (file := self._snapshot.find(candidate.path)) is None:
+                if self._trace is not None:
+                    self._trace.absent.append(candidate)
                 continue
             self._used.add(candidate.path)
             if len(self._used) > _MOST_FILES:
@@ -98,18 +154,24 @@ class _Assembly:
             try:
                 documents = self._read(self._snapshot, file)
             except FileUnreadable as error:
-                raise EnvironmentUnreadable(_place(candidate.path, error)) from error
+                self._refuse(Fault(candidate.path, error.reason, error.line or 0, error.column or 0), error)
+                continue
             self._characters += sum(document.characters for document in documents)
             if self._characters > _MOST_CHARACTERS:
                 raise EnvironmentUnreadable(f"the files that count here hold more than {_MOST_CHARACTERS} characters")
             for index, document in enumerate(documents):
-                if document.texts("spring", "profiles"):
-                    raise EnvironmentUnreadable(
-                        f"{candidate.path}: spring.profiles is not used any more; spring.config.activate.on-profile is"
-                    )
-                name = self._name(candidate, index if len(documents) > 1 else None)
-                loaded.append(_LoadedDocument(candidate, name, document))
+                number = index if len(documents) > 1 else None
+                if legacy := document.entries("spring", "profiles"):
+                    reason = "spring.profiles is not used any more; spring.config.activate.on-profile is"
+                    self._refuse(_fault(candidate, reason, legacy[0][1]))
+                    continue
+                loaded.append(_LoadedDocument(candidate, self._name(candidate, number), document, number))
         return loaded
+
+    def _refuse(self, fault: Fault, cause: Exception | None = None) -> None:
+        if self._trace is None:
+            raise EnvironmentUnreadable(str(fault)) from cause
+        self._trace.faults.append(fault)
 
     def _name(self, candidate: Candidate, index: int | None) -> str:
         if index is None:
@@ -122,76 +184,80 @@ class _Assembly:
 
     def _included(self, shared: Sequence[_LoadedDocument]) -> Iterator[str]:
         for loaded in reversed(shared):
-            included = loaded.document.texts("spring", "profiles", "include")
+            included = loaded.document.entries("spring", "profiles", "include")
             if included and _condition(loaded.document):
-                raise EnvironmentUnreadable(
-                    f"{loaded.candidate.path}: spring.profiles.include can't stand beside spring.config.activate"
-                )
-            for profile in included:
-                if not is_profile(profile):
-                    raise EnvironmentUnreadable(f"{loaded.candidate.path}: {profile!r} can't be a profile")
-                yield profile
+                reason = "spring.profiles.include can't stand beside spring.config.activate"
+                self._refuse(_fault(loaded.candidate, reason, included[0][1]))
+                continue
+            for profile, value in included:
+                if is_profile(profile):
+                    yield profile
+                else:
+                    self._refuse(_fault(loaded.candidate, f"{profile!r} can't be a profile", value))
 
     def _refuse_profiles_in(self, special: Sequence[_LoadedDocument]) -> None:
         for loaded in special:
             for key in ("include", "active", "default"):
-                if loaded.document.texts("spring", "profiles", key):
-                    raise EnvironmentUnreadable(
-                        f"{loaded.candidate.path}: spring.profiles.{key} can't stand in a profile's file"
-                    )
+                for _profile, value in loaded.document.entries("spring", "profiles", key)[:1]:
+                    reason = f"spring.profiles.{key} can't stand in a profile's file"
+                    self._refuse(_fault(loaded.candidate, reason, value))
 
     def _expanded(self, loaded: Sequence[_LoadedDocument], profiles: Sequence[str]) -> Iterator[_LoadedDocument]:
         """The documents that hold for the profiles, each followed by what it imports (which is stronger)."""
         for document in loaded:
-            if not _is_active(document, profiles):
+            if (reason := self._why_inactive(document, profiles)) is not None:
+                if self._trace is not None:
+                    self._trace.inactive.append(InactiveDocument(document.candidate, document.number, reason))
                 continue
             yield document
             imports = [
                 candidate
-                for wanted in document.document.texts("spring", "config", "import")
-                for candidate in self._imported(document.candidate, wanted)
+                for wanted, value in document.document.entries("spring", "config", "import")
+                for candidate in self._imported(document.candidate, wanted, value)
             ]
             yield from self._expanded(self._load(imports), profiles)
             variants = [
-                variant
+                replace(variant, importer=document.candidate)
                 for profile in profiles
                 for candidate in imports
                 for variant in profile_variants(candidate.path, candidate.location, [profile])
             ]
             yield from self._expanded(self._load(variants), profiles)
 
-    def _imported(self, importer: Candidate, wanted: str) -> Iterator[Candidate]:
+    def _why_inactive(self, loaded: _LoadedDocument, profiles: Sequence[str]) -> str | None:
+        if loaded.document.texts("spring", "config", "activate", "on-cloud-platform"):
+            return "spring.config.activate.on-cloud-platform is set, and the server runs on none"
+        expressions = _expressions(loaded.document)
+        verdicts = [not expressions]
+        for expression, value in expressions:
+            try:
+                verdicts.append(accepts(expression, profiles))
+            except MalformedExpression as error:
+                self._refuse(_fault(loaded.candidate, f"{error} is no profile expression", value), error)
+        if any(verdicts):
+            return None
+        asked_for = " or ".join(expression for expression, _value in expressions)
+        return f"it is for profile {asked_for}, and what holds is {', '.join(profiles)}"
+
+    def _imported(self, importer: Candidate, wanted: str, value: Value) -> Iterator[Candidate]:
         """The file of a `spring.config.import`, which lies in the same commit or nowhere."""
         optional = wanted.startswith("optional:")
         name = wanted.removeprefix("optional:")
         path = normpath(f"{dirname(importer.path)}/{name}".removeprefix("/"))
         inside = not (":" in name or name.startswith("/") or path.startswith("..")) and path.endswith(EXTENSIONS)
         if inside and self._snapshot.find(path) is not None:
-            yield Candidate(path, wanted)
+            yield Candidate(path, wanted, importer=importer)
         elif not optional:
-            raise EnvironmentUnreadable(f"{importer.path}: it imports {wanted}, which is no file of this repository")
+            self._refuse(_fault(importer, f"it imports {wanted}, which is no file of this repository", value))
 
 
 def _condition(document: Document) -> bool:
     return bool(_expressions(document) or document.texts("spring", "config", "activate", "on-cloud-platform"))
 
 
-def _expressions(document: Document) -> list[str]:
-    return document.texts("spring", "config", "activate", "on-profile")
+def _expressions(document: Document) -> list[tuple[str, Value]]:
+    return document.entries("spring", "config", "activate", "on-profile")
 
 
-def _is_active(loaded: _LoadedDocument, profiles: Sequence[str]) -> bool:
-    if loaded.document.texts("spring", "config", "activate", "on-cloud-platform"):
-        return False  # the server runs on none
-    try:
-        verdicts = [accepts(expression, profiles) for expression in _expressions(loaded.document)]
-    except MalformedExpression as error:
-        raise EnvironmentUnreadable(f"{loaded.candidate.path}: {error} is no profile expression") from error
-    return not verdicts or any(verdicts)
-
-
-def _place(path: str, error: FileUnreadable) -> str:
-    place = f"line {error.line}" if error.line else ""
-    if place and error.column:
-        place += f", column {error.column}"
-    return f"{path}{', ' if place else ''}{place}: {error.reason}"
+def _fault(candidate: Candidate, reason: str, value: Value) -> Fault:
+    return Fault(candidate.path, reason, value.line, value.column)

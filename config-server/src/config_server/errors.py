@@ -21,6 +21,14 @@ class RepositoryUnusable(Problem):
     title = "The configuration repository can't be read"
 
 
+class FetchFailed(Problem):
+    """Nothing new could be had from another machine; what is here goes on being served."""
+
+    status = 502
+    code = "fetch-failed"
+    title = "The remote repository can't be fetched"
+
+
 class NothingServed(Problem):
     """Spring answers an unknown label, and a default label that can't be read, alike: there is nothing here."""
 
@@ -35,6 +43,14 @@ class ConfigurationUnreadable(Problem):
     title = "A configuration file can't be read"
 
 
+class ResourceMissing(Problem):
+    """Of plain files Spring answers those that are missing without a word."""
+
+    status = 404
+    code = "resource-missing"
+    title = "There is no such file"
+
+
 class NotAcceptable(Problem):
     status = 406
     code = "not-acceptable"
@@ -47,7 +63,8 @@ class CredentialNeeded(Problem):
     title = "A credential is needed"
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Basic realm="config-server", charset="UTF-8"'})
+        accepted = 'Basic realm="config-server", charset="UTF-8", Bearer realm="config-server"'
+        super().__init__(detail, headers={"WWW-Authenticate": accepted})
 
 
 def answer_like_spring(app: FastAPI) -> None:
@@ -72,11 +89,14 @@ def error_document(scope: Any, status: int, reason: str, headers: dict[str, str]
     }
     if status not in (404, 405):
         document["message"] = reason
-    # A header is Latin-1 without line breaks (RFC 9110 §5.5).
-    printable = "".join(character if " " <= character <= "~" else "?" for character in reason)
-    all_headers = {**(headers or {}), "X-Config-Reason": printable[:500]}
+    all_headers = {**(headers or {}), "X-Config-Reason": _printable(reason)}
     accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
     return JSONResponse(document, status, all_headers, media_type=wanted_media_type(accept) or V1)
+
+
+def _printable(reason: str) -> str:
+    """For a header, which is Latin-1 without line breaks (RFC 9110 §5.5)."""
+    return "".join(character if " " <= character <= "~" else "?" for character in reason)[:500]
 
 
 def raw_path(scope: Any) -> str:
@@ -89,12 +109,16 @@ async def _render_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     if isinstance(error, NotAcceptable):
         return Response(status_code=error.status, headers={"Accept": f"{V2}, {V1}", "X-Config-Reason": error.detail})
+    if isinstance(error, ResourceMissing):
+        return Response(status_code=error.status, headers={"X-Config-Reason": _printable(error.detail)})
     return error_document(request.scope, error.status, error.detail, error.headers)
 
 
 async def _render_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = {"Allow": "GET"} if error.status_code == 405 else dict(error.headers or {})
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and headers.get("Allow") != "POST":
+        headers["Allow"] = "GET"  # for HEAD and OPTIONS there are routes of their own, which Spring does not name
     return error_document(request.scope, error.status_code, str(error.detail), headers)
 
 

@@ -37,8 +37,7 @@ class DocumentCache:
             known = _read(snapshot, file, extension)
             self._keep(key, known)
         if isinstance(known[1], FileUnreadable):
-            # A new one each time: a raised exception gathers the frames of everyone who raises it.
-            raise FileUnreadable(known[1].reason, line=known[1].line, column=known[1].column)
+            raise known[1].copy()
         return known[1]
 
     def _keep(self, key: tuple[str, str], entry: tuple[int, Sequence[Document] | FileUnreadable]) -> None:
@@ -56,7 +55,7 @@ def _read(snapshot: Snapshot, file: File, extension: str) -> tuple[int, Sequence
     try:
         documents = _parse(snapshot.read(file, largest_bytes=LARGEST_FILE_BYTES), extension)
     except FileUnreadable as error:
-        return 100 + len(error.reason), FileUnreadable(error.reason, line=error.line, column=error.column)
+        return 100 + len(error.reason), error.copy()
     # An empty file takes some room as well.
     return 100 + sum(document.characters for document in documents), documents
 

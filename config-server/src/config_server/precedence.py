@@ -21,6 +21,7 @@ class Candidate:
     path: str
     location: str
     profile: str | None = None
+    importer: "Candidate | None" = None
 
 
 def is_profile(name: str) -> bool:

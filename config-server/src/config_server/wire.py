@@ -1,39 +1,36 @@
 """Spring's JSON for an environment, in version 1 and 2."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .environments import PropertySource
+from .forms import Found
 from .media_types import V1
 
 
-def environment_json(
-    *,
-    application: str,
-    profile: str,
-    label: str | None,
-    version: str,
-    sources: Sequence[PropertySource],
-    media_type: str,
-) -> bytes:
-    """The answer's body. Version 2 has beside each value its origin in the file, as `line:column`."""
-    document = {
-        "name": application,
-        "profiles": [profile],  # as asked for, in one element
-        "label": label,
-        "version": version,
-        "state": "",
-        "propertySources": [
-            {
-                "name": source.name,
-                "source": {
-                    key: value.value
-                    if media_type == V1 or not value.line
-                    else {"value": value.value, "origin": f"{value.line}:{value.column}"}
-                    for key, value in source.values.items()
-                },
-            }
-            for source in sources
-        ],
-    }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+@dataclass(frozen=True, slots=True)
+class EnvironmentJson:
+    """The property sources one by one. Version 2 has beside each value its origin in the file, as `line:column`."""
+
+    media_type: str
+
+    def render(self, found: Found) -> bytes:
+        document = {
+            "name": found.query.application,
+            "profiles": [found.query.profile],  # as asked for, in one element
+            "label": found.query.label,
+            "version": ",".join(found.commits),
+            "state": "",
+            "propertySources": [
+                {
+                    "name": source.name,
+                    "source": {
+                        key: value.value
+                        if self.media_type == V1 or not value.line
+                        else {"value": value.value, "origin": f"{value.line}:{value.column}"}
+                        for key, value in source.values.items()
+                    },
+                }
+                for source in found.sources
+            ],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -12,6 +12,7 @@ from .yaml_scalars import construct, implied_tag
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
+_MOST_REPEATED = 100  # of one file that are told
 
 
 @dataclass(slots=True)
@@ -51,7 +52,12 @@ def read_yaml(text: str) -> list[Document]:
             line=mark.line + 1 if mark else None,
             column=mark.column + 1 if mark else None,
         ) from error
-    return [_Flattening().document(root) for root in roots if not _is_empty(root)]
+    repeated: list[FileUnreadable] = []
+    documents = [_Flattening(repeated).document(root) for root in roots if not _is_empty(root)]
+    if repeated:
+        first, *further = repeated
+        raise FileUnreadable(first.reason, line=first.line, column=first.column, further=further)
+    return documents
 
 
 def _is_empty(root: _Node) -> bool:
@@ -132,15 +138,17 @@ def _scalar(event: yaml.ScalarEvent) -> _Scalar:
         return _Scalar(construct(tag, text), line, column)
     except ValueError as error:
         raise FileUnreadable(
-            f"{text[:40]!r} with the tag {event.tag or tag} is not allowed", line=line, column=column
+            f"a value like this with the tag {event.tag or tag} is not allowed", line=line, column=column
         ) from error
 
 
 class _Flattening:
     """One document's tree as flat keys, as Spring's YamlProcessor makes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeated: list[FileUnreadable]) -> None:
+        """Keys that are there twice are added to `repeated`, so that all of them can be told at once."""
         self._builder = DocumentBuilder()
+        self._repeated = repeated
 
     def document(self, root: _Node) -> Document:
         if isinstance(root, _Map):
@@ -187,7 +195,10 @@ class _Flattening:
                 continue
             identity = _identity(key)
             if identity in own:
-                raise FileUnreadable(f"the key {_shown(key)} is there twice", line=key.line, column=key.column)
+                if len(self._repeated) < _MOST_REPEATED:
+                    reason = f"the key {_shown(key)} is there twice"
+                    self._repeated.append(FileUnreadable(reason, line=key.line, column=key.column))
+                continue
             own.add(identity)
             pairs[identity] = (key, value)
         return list(pairs.values())

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from .documents import Scalar
+from .documents import JsonText, Scalar
 
 # SnakeYAML 2, org.yaml.snakeyaml.resolver.Resolver; Spring Boot takes the timestamps out.
 _BOOL = re.compile(r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
@@ -56,8 +56,8 @@ def construct(tag: str, text: str) -> Scalar | None:
     if tag == "float":
         return _float(text.replace("_", "").lower())
     if tag == "binary":
-        # Spring's JSON shows bytes in base64.
-        return base64.b64encode(base64.b64decode("".join(text.split()), validate=True)).decode()
+        encoded = base64.b64encode(base64.b64decode("".join(text.split()), validate=True)).decode()
+        return JsonText(encoded, yaml=f"!!binary {encoded}")
     raise ValueError(tag)
 
 
@@ -79,10 +79,11 @@ def _int(text: str) -> int:
 def _float(text: str) -> float | str:
     sign, digits = _signed(text)
     if digits == ".nan":
-        return "NaN"
+        return JsonText("NaN", yaml=".nan")
     value = _sexagesimal([float(part) for part in digits.split(":")]) if ":" in digits else float(_plain_float(digits))
-    # JSON has no infinity: Jackson writes it as a string.
-    return ("-Infinity" if sign < 0 else "Infinity") if math.isinf(value) else sign * value
+    if math.isinf(value):
+        return JsonText("-Infinity", yaml="-.inf") if sign < 0 else JsonText("Infinity", yaml=".inf")
+    return sign * value
 
 
 def _plain_float(digits: str) -> str:

@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -42,14 +42,24 @@ class Answer:
 class RunningServer:
     port: int
 
-    def ask(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
-        """Send a request whose path is not tidied up on the way, with no other header than these and Host."""
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: str | bytes | None = None,
+    ) -> Answer:
+        """Send a request whose path is not tidied up on the way, with no other headers than these and the needed."""
+        data = body.encode() if isinstance(body, str) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            if data is not None:
+                connection.putheader("Content-Length", str(len(data)))
+            connection.endheaders(data)
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, names, response.read())
@@ -69,13 +79,22 @@ class _PromptServer(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._end.set)
 
 
+def running(**fields: Any) -> AbstractContextManager[RunningServer]:
+    """A config-server with these settings, in a thread of its own, without what runs beside its requests."""
+    return _running(fields, lifespan="off")
+
+
+def running_whole(**fields: Any) -> AbstractContextManager[RunningServer]:
+    """The same with all that fetches, watches and tells in the background."""
+    return _running(fields, lifespan="on")
+
+
 @contextmanager
-def running(**fields: Any) -> Iterator[RunningServer]:
-    """A config-server with these settings, in a thread of its own."""
+def _running(fields: Mapping[str, Any], *, lifespan: Literal["on", "off"]) -> Iterator[RunningServer]:
     properties = {f"config-server.{name.replace('_', '-')}": value for name, value in fields.items()}
     app = create_app(Settings.of(properties))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _PromptServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        server = _PromptServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

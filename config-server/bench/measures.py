@@ -1,0 +1,157 @@
+"""What is measured of a server, from its start to its stop."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .files import PATH, ConfigFiles
+from .load import Caller, Load, entity_tag, request, run
+from .servers import Server, running
+
+CONNECTIONS = 8
+_SETTLED_SECONDS = 0.01  # a server that has answered goes on for a little, and its clock is exact once it rests
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is asked. The load of the warm-up is not counted: Java compiles as it goes."""
+
+    rounds: int
+    warmup_seconds: float
+    seconds: float
+    commits: int
+
+
+FULL = Effort(3, 5, 5, 50)
+QUICK = Effort(1, 1, 2, 15)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How requests were answered, and what one of them took from the server's processors."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    processor_ms: float
+    client_processor: float = 0.0
+    """Seconds of processor time used by the clients in a second: near 1, they are what was measured."""
+
+
+@dataclass
+class Round:
+    """One life of a server."""
+
+    start_seconds: float
+    start_processor_seconds: float
+    at_rest_bytes: int
+    answer_bytes: int = 0
+    warm: Outcome | None = None
+    unchanged: Outcome | None = None
+    """With If-None-Match; None where the answer has no ETag."""
+    after_commit: Outcome | None = None
+    after_that: Outcome | None = None
+    at_end_bytes: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def measure(name: str, files: ConfigFiles, spring: Path | None, effort: Effort, tell: Callable[[str], None]) -> Round:
+    """Raises CannotStart, and LoadFailed if the clients do not come through."""
+    version = files.publish()
+    with running(name, files, spring) as server:
+        found = Round(server.start_seconds, server.processor_seconds(), server.memory_bytes())
+        head, body = asyncio.run(_ask_once(server))
+        found.answer_bytes = len(body)
+        tell(f"{name}: the same again and again")
+        found.warm = _under_load(server, effort, found, status=b"200", contains=version.encode())
+        if tag := entity_tag(head):
+            tell(f"{name}: with If-None-Match")
+            headers = {"If-None-Match": tag}
+            found.unchanged = _under_load(server, effort, found, status=b"304", headers=headers)
+        tell(f"{name}: a commit before every second request")
+        found.after_commit, found.after_that = asyncio.run(_ask_after_commits(server, files, effort, found))
+        found.at_end_bytes = server.memory_bytes()
+    return found
+
+
+async def _ask_once(server: Server) -> tuple[bytes, bytes]:
+    caller = await Caller.connected(server.port)
+    answer = await caller.ask(request(PATH, dict(server.headers)))
+    await caller.aclose()
+    return answer
+
+
+def _under_load(
+    server: Server,
+    effort: Effort,
+    found: Round,
+    *,
+    status: bytes,
+    contains: bytes = b"",
+    headers: dict[str, str] | None = None,
+) -> Outcome:
+    wanted = request(PATH, {**server.headers, **(headers or {})})
+    load = Load(server.port, wanted, status, contains, CONNECTIONS, effort.warmup_seconds, effort.seconds)
+    used = server.processor_seconds()
+    heard = run(load)
+    used = server.processor_seconds() - used
+    found.faults += heard.faults
+    return Outcome(
+        len(heard.latencies_ns) / heard.seconds,
+        percentile(heard.latencies_ns, 0.5) / 1e6,
+        percentile(heard.latencies_ns, 0.99) / 1e6,
+        used / heard.all_answers * 1e3,
+        heard.client_processor_seconds / heard.seconds,
+    )
+
+
+async def _ask_after_commits(
+    server: Server, files: ConfigFiles, effort: Effort, found: Round
+) -> tuple[Outcome, Outcome]:
+    """One client asks twice after each commit: the answer is made anew, and then it is at hand."""
+    wanted = request(PATH, dict(server.headers))
+    first, second = _Timed(server), _Timed(server)
+    caller = await Caller.connected(server.port)
+    for number in range(1, effort.commits + 1):
+        version = files.change(number)
+        for timed in (first, second):
+            head, body = await timed.ask(caller, wanted)
+            if head[9:12] != b"200" or version.encode() not in body:
+                found.faults.append(f"after the commit {version}: {head[:40]!r} {body[:100]!r}")
+    await caller.aclose()
+    return first.outcome(), second.outcome()
+
+
+class _Timed:
+    """Requests one by one, with what each took in time and in the server's processor time."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._latencies_ns: list[int] = []
+        self._processor_seconds = 0.0
+
+    async def ask(self, caller: Caller, wanted: bytes) -> tuple[bytes, bytes]:
+        used, begun = self._server.processor_seconds(), time.perf_counter_ns()
+        answer = await caller.ask(wanted)
+        self._latencies_ns.append(time.perf_counter_ns() - begun)
+        await asyncio.sleep(_SETTLED_SECONDS)
+        self._processor_seconds += self._server.processor_seconds() - used
+        return answer
+
+    def outcome(self) -> Outcome:
+        count = len(self._latencies_ns)
+        return Outcome(
+            count / (sum(self._latencies_ns) / 1e9),
+            percentile(self._latencies_ns, 0.5) / 1e6,
+            percentile(self._latencies_ns, 0.99) / 1e6,
+            self._processor_seconds / count * 1e3,
+        )
+
+
+def percentile(values: Sequence[int], share: float) -> float:
+    """The nearest rank; not a number if nothing came."""
+    ascending = sorted(values)
+    return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else math.nan
