@@ -117,6 +117,19 @@ class TestEnvironment:
         assert "SERVICE_PASSWORD" not in provider
         assert "PAYMENT_WEBHOOK_SECRET" not in _environment(plan, "order-service")
 
+    def test_config_server_can_have_every_service_refresh(self, plan: Plan) -> None:
+        secret = _environment(plan, "config-server")["REFRESH_SECRET"]
+
+        assert len(secret) >= 32
+        for name in ("discovery-server", "gateway", *plan.databases):
+            assert _environment(plan, name)["REFRESH_SECRET"] == secret
+        assert "REFRESH_SECRET" not in _environment(plan, "payment-sandbox")
+
+    def test_only_config_server_knows_the_secrets_of_its_admin_and_of_webhooks(self, plan: Plan) -> None:
+        for variable in ("CONFIG_SERVER_ADMIN_CREDENTIALS", "CONFIG_SERVER_WEBHOOK_SECRET"):
+            secret = _environment(plan, "config-server")[variable]
+            assert [part.name for part in plan.parts if secret in str(part.environment)] == ["config-server"]
+
     def test_only_auth_service_knows_the_admins_password(self, plan: Plan) -> None:
         assert _environment(plan, "auth-service")["AUTH_ADMIN_PASSWORD"] == plan.admin_password
         knowing = [part.name for part in plan.parts if plan.admin_password in str(part.environment)]

@@ -155,6 +155,7 @@ def _server(name: str, home: Home, options: Options, ports: Mapping[str, int], s
         "DISCOVERY_URL": f"http://127.0.0.1:{ports[DISCOVERY_SERVER]}",
         "KAFKA_BOOTSTRAP": f"127.0.0.1:{ports[KAFKA]}",
         "SERVICE_PASSWORD": secrets.of(name),
+        "REFRESH_SECRET": secrets.of("refreshing of services"),
         "STATE_DIR": str(home.service_state),
     }
     if name != CONFIG_SERVER and AUTH_SERVICE in options.wanted():
@@ -169,6 +170,8 @@ def _server(name: str, home: Home, options: Options, ports: Mapping[str, int], s
             del said["CONFIG_SOURCE"]
             said["CONFIG_SERVER_GIT_URI"] = str(home.config_repository)
             said["CONFIG_SERVER_CREDENTIALS"] = _credentials(secrets)
+            said["CONFIG_SERVER_ADMIN_CREDENTIALS"] = secrets.of("admin of config-server")
+            said["CONFIG_SERVER_WEBHOOK_SECRET"] = secrets.of("webhooks of the configuration")
             said["CONFIG_SERVER_ENCRYPT_KEY"] = secrets.of("encryption of configuration")
         case "discovery-server":
             said["DISCOVERY_SERVER_CREDENTIALS"] = _credentials(secrets)
