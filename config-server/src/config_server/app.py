@@ -15,6 +15,7 @@ from .audit import Audit
 from .changes import Changes
 from .errors import RepositoryUnusable, answer_like_spring
 from .fast_answers import FastAnswers
+from .overrides import override_sources
 from .repositories import Repositories
 from .serving import ConfigurationService
 from .settings import Settings
@@ -31,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
         default_label=settings.git_default_label,
         search_paths=settings.git_search_paths,
         key_ring=key_ring,
+        overrides=override_sources(settings.overrides),
     )
 
     changes = Changes(settings, service, repository, fetch=repositories.refresh if repositories.is_fetched else None)

@@ -47,12 +47,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class PropertySource:
-    """The values of one document of one file; `number` is its place in a file of several."""
+    """The values of one document of one file; `number` is its place in a file of several.
+
+    `origin` is said of all of them where they are from no file.
+    """
 
     name: str
     values: Mapping[str, Value]
     candidate: Candidate | None = None
     number: int | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,11 +52,13 @@ class ConfigurationService:
         default_label: str,
         search_paths: Sequence[str],
         key_ring: KeyRing | None = None,
+        overrides: Sequence[PropertySource] = (),
     ) -> None:
         self._repository = repository
         self._default_label = default_label
         self._search_paths = search_paths
         self._key_ring = key_ring
+        self._overrides = overrides
         self._documents = DocumentCache()
         self._answers = _AnswerCache()
         self._last_good = LastGood()
@@ -101,10 +103,12 @@ class ConfigurationService:
         """
         try:
             commits = self._commits_of(query)
-            traced = []
+            traced: list[TracedEnvironment] = []
             for label, commit in self._strongest_first(query, commits):
                 trace = Trace()
-                traced.append(TracedEnvironment(label, commit, self._sources_at(query, label, commit, trace), trace))
+                overrides = () if traced else self._overrides
+                sources = [*overrides, *self._sources_at(query, label, commit, trace)]
+                traced.append(TracedEnvironment(label, commit, sources, trace))
             return traced
         except LabelUnknown as error:
             raise NothingServed(f"There is no branch, tag or commit {error}.") from error
@@ -145,7 +149,8 @@ class ConfigurationService:
         sources: list[PropertySource] = []
         for label, commit in self._strongest_first(query, commits):
             sources += self._sources_at(query, label, commit)
-        return decrypt_values(sources, self._key_ring)
+        decrypted = decrypt_values(sources, self._key_ring)
+        return replace(decrypted, sources=[*self._overrides, *decrypted.sources])
 
     def _read_file(self, query: Query, commits: Commits, names: Sequence[str]) -> bytes | None:
         """The first file of these names, in the first of the folders that has one of them."""

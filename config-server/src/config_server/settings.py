@@ -1,7 +1,7 @@
 """What config-server can be told."""
 
 from posixpath import normpath
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from chassis.config_client import Properties
 from chassis.settings import CommaList, SettingsInvalid
@@ -26,6 +26,10 @@ class Settings(RemoteSettings, ReaderSettings, EncryptionSettings, ChangeSetting
     git_search_paths: CommaList = Field(
         default_factory=list,
         description="folders searched after the root, later ones win; {application}, {profile}, {label}, * and ? work",
+    )
+
+    overrides: dict[str, Any] = Field(
+        default_factory=dict, description='JSON object of what everybody gets, stronger than any file: {"a.b": "c"}'
     )
 
     @field_validator("git_search_paths")

@@ -25,8 +25,8 @@ class EnvironmentJson:
                     "name": source.name,
                     "source": {
                         key: value.value
-                        if self.media_type == V1 or not value.line
-                        else {"value": value.value, "origin": f"{value.line}:{value.column}"}
+                        if self.media_type == V1 or not (value.line or source.origin)
+                        else {"value": value.value, "origin": source.origin or f"{value.line}:{value.column}"}
                         for key, value in source.values.items()
                     },
                 }
