@@ -367,7 +367,7 @@ class TestBrokenCommits:
         unconcerned = server.ask("/other/default")
         assert (unconcerned.json()["version"], unconcerned.values()) == (bad, {"b": 2})
         assert "x-config-stale" not in unconcerned.headers
-        assert _metric(server, "config_server_stale_environments") == 1
+        assert _metric(server, 'config_server_stale_environments{repository="default"}') == 1
 
     def test_c4_a_profile_that_was_never_asked_for_before_is_served_as_well(
         self, repository: ConfigRepository, server: RunningServer
@@ -392,7 +392,7 @@ class TestBrokenCommits:
         answer = server.ask("/app/default")
         assert answer.values() == {"a": 3}
         assert "x-config-stale" not in answer.headers
-        assert _metric(server, "config_server_stale_environments") == 0
+        assert _metric(server, 'config_server_stale_environments{repository="default"}') == 0
 
     def test_without_a_good_commit_the_default_label_is_404_with_file_line_and_column(
         self, repository: ConfigRepository, server: RunningServer

@@ -207,6 +207,58 @@ class TestAnInstance:
         assert len(order.calls) < 10
 
 
+class TestWhereTheFilesLie:
+    async def test_a_change_in_any_of_several_repositories_is_told(
+        self, repository: ConfigRepository, neighbours: Neighbours, tmp_path: Path
+    ) -> None:
+        order, payment = await neighbours.start("order-service"), await neighbours.start("payment-service")
+        team = ConfigRepository(tmp_path / "team.git")
+        team.commit(BEFORE)
+        repositories = {"team": {"uri": str(team.path), "pattern": "payment-service"}}
+
+        async with config_server(repository.path, neighbours, tmp_path, git_repositories=repositories):
+            await until(lambda: len(list_notes(tmp_path)) == 2)
+            team.commit({"payment-service.yml": "a: 2\n"})
+            await until(lambda: payment.calls)
+            assert order.calls == []
+            repository.commit({"order-service.yml": "a: 2\n"})
+            await until(lambda: order.calls)
+
+        assert len(payment.calls) == 1
+
+    async def test_a_change_in_a_plain_folder_is_told(self, neighbours: Neighbours, tmp_path: Path) -> None:
+        order, payment = await neighbours.start("order-service"), await neighbours.start("payment-service")
+        folder = tmp_path / "files"
+        folder.mkdir()
+        for name, content in BEFORE.items():
+            (folder / name).write_text(content)
+
+        async with config_server("", neighbours, tmp_path, folder=folder) as client:
+            (folder / "order-service.yml").write_text("a: 2\n")
+            await until(lambda: order.calls)
+            served = await client.get("/order-service/default", auth=ADMIN)
+
+        assert served.json()["propertySources"][0]["source"] == {"a": 2}
+        assert payment.calls == []
+
+    async def test_a_webhook_has_all_repositories_fetched(
+        self, repository: ConfigRepository, neighbours: Neighbours, tmp_path: Path
+    ) -> None:
+        payment = await neighbours.start("payment-service")
+        team = ConfigRepository(tmp_path / "team.git")
+        team.commit(BEFORE)
+        body = push(one=["README.md"])
+
+        with git_server(team.path) as remote:
+            repositories = {"team": {"uri": remote.uri, "pattern": "payment-service"}}
+            fields = {"git_fetch_seconds": 3600, "git_stale_after_seconds": 7200, "git_repositories": repositories}
+            async with config_server(repository.path, neighbours, tmp_path, **fields) as client:
+                await until(lambda: len(list_notes(tmp_path)) == 2)
+                team.commit({"payment-service.yml": "a: 2\n"})
+                await client.post("/monitor", content=body, headers=github(body))
+                await until(lambda: payment.calls)
+
+
 class TestMonitor:
     async def test_a_signed_webhook_has_those_told_whom_it_names(
         self, repository: ConfigRepository, neighbours: Neighbours, tmp_path: Path

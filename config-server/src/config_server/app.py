@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from chassis.health import Health
 from chassis.supervisor import Supervisor
@@ -12,30 +13,49 @@ from fastapi import FastAPI
 from . import api, encryption_api, explain_api, flat_api, monitor, resource_api
 from .access import Access
 from .audit import Audit
-from .changes import Changes
+from .changes import Changes, Watched
+from .choosing import Choice, Configurations
 from .errors import RepositoryUnusable, answer_like_spring
 from .fast_answers import FastAnswers
 from .overrides import override_sources
 from .repositories import Repositories
 from .serving import ConfigurationService
 from .settings import Settings
-from .stale_answers import StaleAnswers
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The server over the repository of the settings. Raises SettingsInvalid if there is none."""
     repositories = Repositories(settings)
-    repository = repositories.default
     key_ring = settings.key_ring()
-    service = ConfigurationService(
-        repository,
-        default_label=settings.git_default_label,
-        search_paths=settings.git_search_paths,
-        key_ring=key_ring,
-        overrides=override_sources(settings.overrides),
+    overrides = override_sources(settings.overrides)
+    services = {
+        repository.name: ConfigurationService(
+            repository.git,
+            default_label=repository.settings.git_default_label,
+            search_paths=repository.settings.git_search_paths,
+            key_ring=key_ring,
+            overrides=overrides,
+            name=repository.name,
+        )
+        for repository in repositories.all
+    }
+    default, *others = (
+        Choice(repository.name, services[repository.name], repository.stale_reason, repository.patterns)
+        for repository in repositories.all
     )
-
-    changes = Changes(settings, service, repository, fetch=repositories.refresh if repositories.is_fetched else None)
+    changes = Changes(
+        settings,
+        [
+            Watched(
+                repository.name,
+                services[repository.name],
+                repository.git,
+                repository.settings.git_default_label,
+                None if repository.fetcher is None else repository.fetcher.refresh,
+            )
+            for repository in repositories.all
+        ],
+    )
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -56,10 +76,10 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         telemetry={"tracing": False},  # chassis.web makes the request's span; FastAPI's would be a second one
     )
-    app.state.service = service
+    app.state.service = Configurations(default, others)
     app.state.key_ring = key_ring
     app.state.audit = Audit()
-    app.state.watch = changes.watch
+    app.state.watches = changes.watches
     app.state.gatekeeper = changes.gatekeeper
     app.state.access = Access(settings.readers(), anonymous=settings.anonymous)
 
@@ -67,14 +87,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     health = Health()
 
-    async def repository_is_readable() -> str | None:
-        try:
-            return await asyncio.to_thread(service.is_ready)
-        except RepositoryUnusable as error:
-            return error.detail
-
-    health.ready_while("repository", repository_is_readable)
-    health.describe("repository", repositories.details)
+    for repository in repositories.all:
+        name = "repository" if repository is repositories.default else f"repository {repository.name}"
+        health.ready_while(name, partial(_what_is_wrong, services[repository.name]))
+        health.describe(name, repository.details)
     health.live_while("tasks", supervisor.check)
     add_service_defaults(app, settings, health=health)
     answer_like_spring(app)
@@ -85,6 +101,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(resource_api.router)
     app.include_router(api.router)
     app.add_middleware(api.CleanPaths)
-    if repositories.is_fetched:
-        app.add_middleware(StaleAnswers, reason=repositories.stale_reason)
     return app
+
+
+async def _what_is_wrong(service: ConfigurationService) -> str | None:
+    try:
+        return await asyncio.to_thread(service.is_ready)
+    except RepositoryUnusable as error:
+        return error.detail

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from .access import Access
 from .audit import Audit
+from .choosing import Configurations
 from .credentials import Reader
 from .forms import Form
 from .queries import Query
-from .serving import Answer, ConfigurationService
+from .serving import Answer
 
 # First segments that are never an application: the server's own, and those that Spring keeps for other things.
 RESERVED = frozenset(
@@ -29,12 +30,12 @@ Profile = Annotated[str, Path(description="profile; several with commas, the las
 Label = Annotated[str, Path(description="branch, tag or commit; several with commas; `(_)` for a slash")]
 
 
-async def _service(request: Request) -> ConfigurationService:
-    service: ConfigurationService = request.app.state.service
+async def _service(request: Request) -> Configurations:
+    service: Configurations = request.app.state.service
     return service
 
 
-Service = Annotated[ConfigurationService, Depends(_service)]
+Service = Annotated[Configurations, Depends(_service)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class Asked:
         return response
 
     @property
-    def _service(self) -> ConfigurationService:
-        service: ConfigurationService = self.request.app.state.service
+    def _service(self) -> Configurations:
+        service: Configurations = self.request.app.state.service
         return service
 
     def _response(self, answer: Answer) -> Response:

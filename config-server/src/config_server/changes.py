@@ -1,7 +1,9 @@
 """What makes changes reach the services, put together: who notices, who tells, and whose word is taken."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from chassis.discovery import Registry
 from chassis.supervisor import Supervisor
@@ -10,23 +12,27 @@ from .notify import Notifier
 from .serving import ConfigurationService
 from .settings import Settings
 from .sources import GitRepository
-from .watch import Watch, notes_of
+from .watch import Watch, Watches, notes_of
 from .webhooks import Gatekeeper
 
 logger = logging.getLogger(__name__)
 
 
-class Changes:
-    """Made but not started. `fetch` brings what is new from another machine; None: the repository is on this one."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A repository with what serves it; `fetch` brings what is new here, where the files are not in Git here."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        service: ConfigurationService,
-        repository: GitRepository,
-        *,
-        fetch: Callable[[], Awaitable[object]] | None = None,
-    ) -> None:
+    name: str
+    service: ConfigurationService
+    repository: GitRepository
+    default_label: str
+    fetch: Callable[[], Awaitable[object]] | None
+
+
+class Changes:
+    """Made but not started. The first of those who are watched is the default repository."""
+
+    def __init__(self, settings: Settings, watched: Sequence[Watched]) -> None:
         self.gatekeeper = Gatekeeper(
             settings.webhook_secret, settings.webhook_secrets, window_seconds=settings.webhook_window_seconds
         )
@@ -36,25 +42,37 @@ class Changes:
         if settings.discovery_url and secret:
             self._registry = Registry(settings)
             self._notifier = Notifier(self._registry, secret, own_name=settings.service_name)
-        self.watch = Watch(
-            service.default_commit,
-            repository.changed_paths,
-            self._notifier.tell if self._notifier is not None else _tell_nobody,
-            fetch=fetch,
-            pause_seconds=settings.watch_seconds,
-            notes=notes_of(settings.state_dir, repository.uri, settings.git_default_label) if self._notifier else None,
-        )
+        tell = self._notifier.tell if self._notifier is not None else _tell_nobody
+        self._watches = {
+            one.name: Watch(
+                one.service.default_commit,
+                one.repository.changed_paths,
+                tell,
+                fetch=one.fetch,
+                pause_seconds=settings.watch_seconds,
+                notes=_notes(settings, one, watched[0]) if self._notifier else None,
+            )
+            for one in watched
+        }
+        self.watches = Watches(list(self._watches.values()))
 
     def start(self, supervisor: Supervisor) -> None:
         if self._registry is not None and self._notifier is not None:
             supervisor.start("registry", self._registry.run)
             supervisor.start("notifier", self._notifier.run)
-        supervisor.start("watch", self.watch.run)
+        for name, watch in self._watches.items():
+            supervisor.start(f"watch of {name}", watch.run)
 
     async def aclose(self) -> None:
         """After the supervisor has stopped."""
         if self._notifier is not None:
             await self._notifier.aclose()
+
+
+def _notes(settings: Settings, one: Watched, default: Watched) -> Path:
+    # Several may have one address, and differ in their search paths.
+    label = one.default_label if one is default else f"{one.default_label} {one.name}"
+    return notes_of(settings.state_dir, one.repository.uri, label)
 
 
 def _tell_nobody(names: Collection[str]) -> Collection[object]:

@@ -37,6 +37,14 @@ class NothingServed(Problem):
     title = "There is no configuration under this address"
 
 
+class LabelMissing(NothingServed):
+    """The repository has no branch, tag or commit of this name."""
+
+
+class DefaultUnreadable(NothingServed):
+    """The default label can't be served, and never could since the process started."""
+
+
 class ConfigurationUnreadable(Problem):
     status = 500
     code = "configuration-unreadable"

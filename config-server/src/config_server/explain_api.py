@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from .access import Access
 from .asking import RESERVED, Application, Label, Profile, Service
+from .choosing import Configurations
 from .errors import NotAcceptable
 from .explain import Explainer
 from .explain_page import HEADERS, explanation_page
 from .explanations import Explanation, Side
 from .media_types import V1, prefers_html, wanted_media_type
 from .queries import Query, is_file_name
-from .serving import ConfigurationService
 
 router = APIRouter(tags=["configuration"], prefix="/explain")
 
@@ -69,7 +69,7 @@ async def explain_labelled_environment(
 
 async def _explain(
     request: Request,
-    service: ConfigurationService,
+    service: Configurations,
     path: tuple[str, str, str | None],
     key: str,
     against: str,
@@ -107,7 +107,7 @@ async def _explain(
     return Response(body, media_type=V1, headers=headers)
 
 
-def _explanation(service: ConfigurationService, query: Query, other: Query | None, key: str) -> Explanation:
+def _explanation(service: Configurations, query: Query, other: Query | None, key: str) -> Explanation:
     explainer = Explainer(service.trace_environment(query))
     explanation = Explanation(
         name=query.application,

@@ -8,7 +8,9 @@ from prometheus_client import Counter, Gauge
 from .queries import Query
 
 STALE = Gauge(
-    "config_server_stale_environments", "Environments served from an older commit, since the new one is broken"
+    "config_server_stale_environments",
+    "Environments served from an older commit, since the new one is broken",
+    ["repository"],
 )
 STALE_ANSWERS = Counter("config_server_stale_answers", "Answers from an older commit than their label means")
 
@@ -20,7 +22,9 @@ Commits = tuple[str, ...]  # one for each label that was asked for
 class LastGood:
     """Which commits could be served last, to whom; the ones who were not seen for longest are forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, repository: str) -> None:
+        self._count_stale = STALE.labels(repository).set
+        self._count_stale(0)
         self._known: OrderedDict[tuple[str | None, str, str | None], Commits] = OrderedDict()
         self._stale: dict[Query, Commits] = {}  # with the commits that could not be served
         self._lock = threading.Lock()
@@ -52,7 +56,7 @@ class LastGood:
         self._stale = {
             query: broken for query, broken in self._stale.items() if query.label != label or broken == commits
         }
-        STALE.set(len(self._stale))
+        self._count_stale(len(self._stale))
 
 
 def _keys(query: Query) -> tuple[tuple[str | None, str, str | None], ...]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from .access import Access
 from .concerned import names_of_all
 from .credentials import ADMIN
-from .watch import Watch
+from .watch import Watches
 from .webhooks import Gatekeeper, host_of, paths_given, paths_pushed
 
 router = APIRouter(tags=["changes"])
@@ -25,9 +25,9 @@ _answers: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _watch(request: Request) -> Watch:
-    watch: Watch = request.app.state.watch
-    return watch
+def _watches(request: Request) -> Watches:
+    watches: Watches = request.app.state.watches
+    return watches
 
 
 def _gatekeeper(request: Request) -> Gatekeeper:
@@ -37,7 +37,9 @@ def _gatekeeper(request: Request) -> Gatekeeper:
 
 @router.post("/monitor", summary="Say that files have changed", responses=_answers)
 async def monitor(
-    request: Request, watch: Annotated[Watch, Depends(_watch)], gatekeeper: Annotated[Gatekeeper, Depends(_gatekeeper)]
+    request: Request,
+    watches: Annotated[Watches, Depends(_watches)],
+    gatekeeper: Annotated[Gatekeeper, Depends(_gatekeeper)],
 ) -> list[str]:
     host = host_of(request.headers)
     if host is None:
@@ -48,7 +50,7 @@ async def monitor(
         gatekeeper.prove(host, request.headers, body)
         names = names_of_all(paths_pushed(host, request.headers, _document(request, body)))
         gatekeeper.take_once(host, request.headers, body)
-    watch.look_now(names)
+    watches.look_now(names)
     return names
 
 

@@ -6,6 +6,8 @@ from typing import Self
 from chassis.config_client import Properties
 from chassis.settings import ServiceSettings, SettingsInvalid
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from pydantic import Field, SecretStr
 
@@ -19,6 +21,7 @@ class RemoteSettings(ServiceSettings):
     git_uri: str = Field(
         "", description="path, file://, https:// or ssh:// address (or user@host:path) of the repository"
     )
+    folder: Path | None = Field(None, description="folder with the configuration files, in place of a repository")
     git_username: str = Field("", description="user at the remote repository")
     git_password: SecretStr = Field(SecretStr(""), description="its password or token")
     git_private_key_file: Path | None = Field(None, description="file with the private key for ssh, PEM or OpenSSH")
@@ -44,6 +47,10 @@ class RemoteSettings(ServiceSettings):
         if not settings.git_password.get_secret_value():
             settings.git_password = SecretStr(password)
         settings._check_files()
+        if settings.folder is not None:
+            settings.folder = settings.folder.expanduser().absolute()
+            if not settings.folder.is_dir():
+                raise SettingsInvalid(f"CONFIG_SERVER_FOLDER: there is no folder {settings.folder}.")
         return settings
 
     def remote(self) -> Remote | None:
@@ -69,6 +76,11 @@ class RemoteSettings(ServiceSettings):
         proxy = self.git_proxy.get_secret_value() or None
         return Remote(self.git_uri, credential, strict_host_keys=self.git_strict_host_keys, proxy=proxy)
 
+    def check_remote(self) -> None:
+        """Raises SettingsInvalid for what can't work, whatever the remote says."""
+        self._check_files()
+        self.remote()
+
     def _check_files(self) -> None:
         # libgit2 would say no more than that it was not let in.
         for variable, path in (
@@ -83,10 +95,16 @@ class RemoteSettings(ServiceSettings):
         passphrase = self.git_passphrase.get_secret_value().encode() or None
         try:
             key = self.git_private_key_file.read_bytes()
-            load = load_ssh_private_key if b"BEGIN OPENSSH" in key else load_pem_private_key
-            load(key, passphrase)
+            is_openssh = b"BEGIN OPENSSH" in key
+            loaded = (load_ssh_private_key if is_openssh else load_pem_private_key)(key, passphrase)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SettingsInvalid(
                 f"CONFIG_SERVER_GIT_PRIVATE_KEY_FILE: {self.git_private_key_file} can't be read with the passphrase of "
                 f"CONFIG_SERVER_GIT_PASSPHRASE: {error}"
             ) from error
+        # Seen with pygit2 1.21, whose libssh2 is 1.11.1: such keys end the process in its memory allocator.
+        if isinstance(loaded, RSAPrivateKey) or (isinstance(loaded, Ed25519PrivateKey) and not is_openssh):
+            raise SettingsInvalid(
+                f"CONFIG_SERVER_GIT_PRIVATE_KEY_FILE: libssh2 damages its own memory with the key in "
+                f"{self.git_private_key_file}. `ssh-keygen -t ed25519` makes one that is safe, in OpenSSH's form."
+            )

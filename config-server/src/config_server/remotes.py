@@ -178,6 +178,17 @@ def is_remote(uri: str) -> bool:
     return scheme != "file" and not uri.startswith(("/", ".", "~")) and _SCP.fullmatch(uri) is not None
 
 
+def is_same_host(uri: str, other: str) -> bool:
+    """Whether two addresses lead to the same place on the same machine, so that one password is for both."""
+
+    def place(address: str) -> tuple[str, str]:
+        parts = urlsplit(address)
+        with_port = parts.netloc.rpartition("@")[2].lower()
+        return (parts.scheme, with_port) if "://" in address else ("ssh", Remote(address).host)
+
+    return place(uri) == place(other)
+
+
 def without_user_info(uri: str) -> tuple[str, str, str]:
     """An address that can be shown to anybody, and the user and the password that stood in it.
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from .decryption import DecryptedSources, decrypt_values
 from .encryption import KeyRing
 from .environments import EnvironmentUnreadable, PropertySource, Trace, TracedEnvironment, property_sources
-from .errors import ConfigurationUnreadable, NothingServed, RepositoryUnusable
+from .errors import ConfigurationUnreadable, DefaultUnreadable, LabelMissing, RepositoryUnusable
 from .files import DocumentCache
 from .forms import Form, Found
 from .last_good import STALE_ANSWERS, Commits, LastGood
@@ -53,6 +53,7 @@ class ConfigurationService:
         search_paths: Sequence[str],
         key_ring: KeyRing | None = None,
         overrides: Sequence[PropertySource] = (),
+        name: str = "default",
     ) -> None:
         self._repository = repository
         self._default_label = default_label
@@ -61,7 +62,7 @@ class ConfigurationService:
         self._overrides = overrides
         self._documents = DocumentCache()
         self._answers = _AnswerCache()
-        self._last_good = LastGood()
+        self._last_good = LastGood(name)
 
     def is_ready(self) -> str | None:
         """What keeps this from serving the default label, or None."""
@@ -88,7 +89,7 @@ class ConfigurationService:
             commits = self._commits_of(query)
             answer = self._answer_at(query, form, commits)
         except LabelUnknown as error:
-            raise NothingServed(f"There is no branch, tag or commit {error}.") from error
+            raise LabelMissing(f"There is no branch, tag or commit {error}.") from error
         except EnvironmentUnreadable as error:
             answer = self._last_good_answer(query, form, commits, str(error))
         except RepositoryUnusable as error:
@@ -111,7 +112,7 @@ class ConfigurationService:
                 traced.append(TracedEnvironment(label, commit, sources, trace))
             return traced
         except LabelUnknown as error:
-            raise NothingServed(f"There is no branch, tag or commit {error}.") from error
+            raise LabelMissing(f"There is no branch, tag or commit {error}.") from error
         except EnvironmentUnreadable as error:
             raise ConfigurationUnreadable(f"{error}.") from error
 
@@ -199,7 +200,7 @@ class ConfigurationService:
         detail = f"At commit {named}: {reason}."
         _tell_once("nothing can be served to %s in profile %s: %s", query.application, query.profile, detail)
         if query.labels is None or query.labels == [self._default_label]:
-            raise NothingServed(detail)  # Spring goes on to `master`, and says that there is none
+            raise DefaultUnreadable(detail)  # Spring goes on to `master`, and says that there is none
         raise ConfigurationUnreadable(detail)
 
     def _last_answer(self, query: Query, form: Form, error: RepositoryUnusable) -> Answer:

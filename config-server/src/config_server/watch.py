@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -116,6 +116,20 @@ class Watch:
             new.replace(self._notes)
         except OSError as error:
             logger.warning("which commit was told last can't be noted in %s: %s", self._notes, error)
+
+
+class Watches:
+    """The watches of several repositories; the first is the default one's."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+
+    def look_now(self, names: Iterable[str]) -> None:
+        """As Watch.look_now. Which repository it was nobody says for certain: all look, and the names are told once."""
+        first, *others = self._watches
+        first.look_now(names)
+        for watch in others:
+            watch.look_now(())
 
 
 def notes_of(state_dir: Path, uri: str, label: str) -> Path:

@@ -59,6 +59,15 @@ class GitServer:
                 told.append((f"{name}^{{}}", str(tag.target)))
         return told
 
+    def advertisement(self) -> bytes:
+        """The references as packets (gitprotocol-pack)."""
+        lines = []
+        first = f"\0symref=HEAD:{self.repository.lookup_reference('HEAD').target} agent=test"
+        for name, target in self.references() or [("capabilities^{}", "0" * 40)]:
+            lines.append(f"{target} {name}{first}\n".encode())
+            first = ""
+        return b"".join(map(packet, [*lines, b""]))
+
     def pack(self, wanted: list[str]) -> bytes:
         """Everything that can be reached from these, whatever the client has."""
         builder = pygit2.PackBuilder(self.repository)
@@ -112,14 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self._fails():
             return
-        references = self.served.references()
-        lines = [b"# service=git-upload-pack\n", b""]
-        first = f"\0symref=HEAD:{self.served.repository.lookup_reference('HEAD').target} agent=test"
-        for name, target in references or [("capabilities^{}", "0" * 40)]:
-            lines.append(f"{target} {name}{first}\n".encode())
-            first = ""
-        lines.append(b"")
-        self._answer(b"".join(map(_packet, lines)), "application/x-git-upload-pack-advertisement")
+        service = packet(b"# service=git-upload-pack\n") + packet(b"")
+        self._answer(service + self.served.advertisement(), "application/x-git-upload-pack-advertisement")
 
     def do_POST(self) -> None:
         if self.headers.get("transfer-encoding") == "chunked":
@@ -132,8 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if self._fails():
             return
-        said = [line.decode().split() for line in _packets(body)]
-        answer = _packet(b"NAK\n")
+        said = [line.decode().split() for line in packets(body)]
+        answer = packet(b"NAK\n")
         if ["done"] in said:
             answer += self.served.pack([words[1] for words in said if words and words[0] == "want"])
         kind = "application/x-git-upload-pack-result"
@@ -186,12 +189,12 @@ def _basic(credential: tuple[str, str]) -> str:
     return "Basic " + base64.b64encode(":".join(credential).encode()).decode()
 
 
-def _packet(line: bytes) -> bytes:
+def packet(line: bytes) -> bytes:
     """A pkt-line (gitprotocol-common); the empty one is a flush."""
     return f"{len(line) + 4:04x}".encode() + line if line else b"0000"
 
 
-def _packets(body: bytes) -> Iterator[bytes]:
+def packets(body: bytes) -> Iterator[bytes]:
     while body:
         size = int(body[:4], 16)
         yield body[4:size] if size else b""
