@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -33,11 +33,16 @@ _answers: dict[int | str, dict[str, Any]] = {
     404: {"description": "no such label"},
 }
 
-Key = Annotated[str, Parameter(description="one key with what is below it; with `*` at the end what begins so")]
-Against = Annotated[str, Parameter(description="also say what is different at this branch, tag or commit")]
-AgainstProfile = Annotated[
-    str, Parameter(alias="against-profile", description="also say what is different in this profile")
-]
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a question may say beside whose environment it is about."""
+
+    key: Annotated[str, Parameter(description="one key with what is below it; with `*` at the end what begins so")] = ""
+    against: Annotated[str, Parameter(description="also say what is different at this branch, tag or commit")] = ""
+    against_profile: Annotated[
+        str, Parameter(alias="against-profile", description="also say what is different in this profile")
+    ] = ""
 
 
 @router.get("/{application}/{profile}", summary="Who sets each key, and why", responses=_answers)
@@ -46,11 +51,9 @@ async def explain_environment(
     profile: Profile,
     request: Request,
     service: Service,
-    key: Key = "",
-    against: Against = "",
-    against_profile: AgainstProfile = "",
+    wanted: Annotated[Wanted, Depends()],
 ) -> Response:
-    return await _explain(request, service, (application, profile, None), key, against, against_profile)
+    return await _explain(request, service, (application, profile, None), wanted)
 
 
 @router.get("/{application}/{profile}/{label}", summary="Who sets each key at a label, and why", responses=_answers)
@@ -60,22 +63,19 @@ async def explain_labelled_environment(
     label: Label,
     request: Request,
     service: Service,
-    key: Key = "",
-    against: Against = "",
-    against_profile: AgainstProfile = "",
+    wanted: Annotated[Wanted, Depends()],
 ) -> Response:
-    return await _explain(request, service, (application, profile, label), key, against, against_profile)
+    return await _explain(request, service, (application, profile, label), wanted)
 
 
 async def _explain(
     request: Request,
     service: Configurations,
     path: tuple[str, str, str | None],
-    key: str,
-    against: str,
-    against_profile: str,
+    wanted: Wanted,
 ) -> Response:
     application, profile, label = path
+    key, against, against_profile = wanted.key, wanted.against, wanted.against_profile
     if application in RESERVED or is_file_name(profile):
         raise HTTPException(404, "This is no application's configuration.")
     accept = request.headers.get("accept")
@@ -86,9 +86,9 @@ async def _explain(
     other = Query.of(application, against_profile or profile, against or label) if against or against_profile else None
     # Who may read the environment may know where it comes from, on both sides, and nobody else may.
     access: Access = request.app.state.access
-    for wanted in (query, other):
-        if wanted is not None:
-            access.check(request.headers.get("authorization"), wanted)
+    for side in (query, other):
+        if side is not None:
+            access.check(request.headers.get("authorization"), side)
 
     def answer() -> bytes:
         explanation = _explanation(service, query, other, key.strip())

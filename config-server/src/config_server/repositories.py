@@ -12,10 +12,9 @@ from .errors import RepositoryUnusable
 from .fetching import Fetcher
 from .folders import Folder
 from .remotes import prepare_git
+from .repository_settings import DEFAULT
 from .settings import Settings
 from .sources import GitRepository
-
-DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)

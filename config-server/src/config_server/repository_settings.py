@@ -17,6 +17,9 @@ from pydantic import (
 
 from .remotes import without_user_info
 
+DEFAULT = "default"
+"""What the repository of CONFIG_SERVER_GIT_URI, or the folder, is called beside the others."""
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _WORDS = re.compile(r"\s*,\s*")
 

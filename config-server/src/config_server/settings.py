@@ -13,7 +13,7 @@ from .encryption_settings import EncryptionSettings
 from .reader_settings import ReaderSettings
 from .remote_settings import RemoteSettings
 from .remotes import is_same_host
-from .repository_settings import RepositoryName, RepositorySettings, stay_inside
+from .repository_settings import DEFAULT, RepositoryName, RepositorySettings, stay_inside
 
 
 class Settings(RemoteSettings, ReaderSettings, EncryptionSettings, ChangeSettings):
@@ -60,8 +60,8 @@ class Settings(RemoteSettings, ReaderSettings, EncryptionSettings, ChangeSetting
         if settings.git_uri and settings.folder is not None:
             raise SettingsInvalid("set CONFIG_SERVER_GIT_URI or CONFIG_SERVER_FOLDER, not both.")
         for name in settings.git_repositories:
-            if name == "default":
-                raise SettingsInvalid("CONFIG_SERVER_GIT_REPOSITORIES: default is the one of CONFIG_SERVER_GIT_URI.")
+            if name == DEFAULT:
+                raise SettingsInvalid(f"CONFIG_SERVER_GIT_REPOSITORIES: {name} is the one of CONFIG_SERVER_GIT_URI.")
             try:
                 settings.of_repository(name).check_remote()
             except SettingsInvalid as error:
