@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
         self._answers: list[Buffer] = []  # to requests that came together
+        self._answers_bytes = 0
         self._pending: asyncio.Future[Any] | None = None
         self._flooded = False  # the client reads slower than it asks
         self._quiet_since = self._loop.time()
@@ -142,14 +143,17 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, correlation_id: int, api: Api, response: dict[str, Any]) -> None:
         self._quiet_since = self._loop.time()
-        self._answers += response_frame(correlation_id, api.response.encode(response))
-        if sum(map(len, self._answers)) > _JOINED_BYTES:
+        pieces = response_frame(correlation_id, api.response.encode(response))
+        self._answers += pieces
+        self._answers_bytes += sum(map(len, pieces))
+        if self._answers_bytes > _JOINED_BYTES:
             self._send()
 
     def _send(self) -> None:
-        pieces, self._answers = self._answers, []
+        pieces, size_bytes = self._answers, self._answers_bytes
+        self._answers, self._answers_bytes = [], 0
         # Not writelines: before Python 3.12.9 and 3.13.2 it never paused a client that does not read (CVE-2024-12254).
-        if sum(map(len, pieces)) <= _JOINED_BYTES:
+        if size_bytes <= _JOINED_BYTES:
             pieces = [b"".join(pieces)]
         for piece in pieces:
             self.transport.write(piece)
