@@ -6,6 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
 from support.demo import DemoSettings, NotToday
 
@@ -14,6 +15,11 @@ from chassis.security import KeySet, Security
 from chassis.testing.server import running
 from chassis.testing.tokens import TokenMaker, published_keys
 from chassis.web import Body, add_service_defaults
+
+
+def counted(handler: str, *, status: str = "2xx") -> float:
+    labels = {"method": "GET", "handler": handler, "status": status}
+    return REGISTRY.get_sample_value("http_requests_total", labels) or 0.0
 
 
 class Greeting(Body):
@@ -197,6 +203,24 @@ class TestActuator:
 
         assert well == {"status": "UP", "details": {"shelves": 3}}
         assert ill == {"status": "DOWN", "details": {"shelves": 3, "error": "empty"}}
+
+    async def test_requests_are_counted_by_template_however_many_apps_there_are(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        other = FastAPI()
+        add_service_defaults(other, DemoSettings(), health=Health())
+
+        @other.get("/things/{name}")
+        async def show(name: str) -> str:
+            return name
+
+        before = counted("/things/{name}"), counted("/teapot", status="4xx")
+        async with running(other) as url, httpx.AsyncClient(base_url=url) as client_of_other:
+            for name in ("a", "b"):
+                await client_of_other.get(f"/things/{name}")
+            await client.get("/teapot")
+
+        assert (counted("/things/{name}"), counted("/teapot", status="4xx")) == (before[0] + 2, before[1] + 1)
 
     async def test_metrics_are_there_in_both_formats(self, client: httpx.AsyncClient) -> None:
         await client.get("/teapot")

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .actuator import actuator_routes
 from .health import Health
+from .http_metrics import count_instrumented
 from .ids import uuid7
 from .logs import log_context
 from .openapi import document_problems
@@ -71,7 +72,7 @@ def add_service_defaults(
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(Exception, _render_unexpected)
     app.add_middleware(RequestContext, settings=settings)
-    Instrumentator(excluded_handlers=["/actuator/.*"]).instrument(app)
+    Instrumentator(excluded_handlers=["/actuator/.*"]).add(count_instrumented).instrument(app)
     app.include_router(actuator_routes(settings, health, admin=security is not None))
     document_problems(app)
 
