@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from chassis.testing.bench.load import LoadFailed
+from chassis.testing.bench.processes import CannotStart
+
 from .files import ConfigFiles
-from .load import LoadFailed
 from .measures import FULL, QUICK, Round, measure
 from .report import faults, report
-from .servers import OURS, SPRING, CannotStart, built_spring_server
+from .servers import OURS, SPRING, built_spring_server
 
 
 def main() -> int:

@@ -1,15 +1,16 @@
 """What is measured of a server, from its start to its stop."""
 
 import asyncio
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chassis.testing.bench.load import Caller, Load, entity_tag, percentile, request, run
+from chassis.testing.bench.processes import Server
+
 from .files import PATH, ConfigFiles
-from .load import Caller, Load, entity_tag, request, run
-from .servers import Server, running
+from .servers import headers_of, running
 
 CONNECTIONS = 8
 _SETTLED_SECONDS = 0.01  # a server that has answered goes on for a little, and its clock is exact once it rests
@@ -63,23 +64,23 @@ def measure(name: str, files: ConfigFiles, spring: Path | None, effort: Effort, 
     version = files.publish()
     with running(name, files, spring) as server:
         found = Round(server.start_seconds, server.processor_seconds(), server.memory_bytes())
-        head, body = asyncio.run(_ask_once(server))
+        headers = headers_of(name)
+        head, body = asyncio.run(_ask_once(server, headers))
         found.answer_bytes = len(body)
         tell(f"{name}: the same again and again")
-        found.warm = _under_load(server, effort, found, status=b"200", contains=version.encode())
+        found.warm = _under_load(server, effort, found, headers, status=b"200", contains=version.encode())
         if tag := entity_tag(head):
             tell(f"{name}: with If-None-Match")
-            headers = {"If-None-Match": tag}
-            found.unchanged = _under_load(server, effort, found, status=b"304", headers=headers)
+            found.unchanged = _under_load(server, effort, found, {**headers, "If-None-Match": tag}, status=b"304")
         tell(f"{name}: a commit before every second request")
-        found.after_commit, found.after_that = asyncio.run(_ask_after_commits(server, files, effort, found))
+        found.after_commit, found.after_that = asyncio.run(_ask_after_commits(server, files, effort, found, headers))
         found.at_end_bytes = server.memory_bytes()
     return found
 
 
-async def _ask_once(server: Server) -> tuple[bytes, bytes]:
+async def _ask_once(server: Server, headers: Mapping[str, str]) -> tuple[bytes, bytes]:
     caller = await Caller.connected(server.port)
-    answer = await caller.ask(request(PATH, dict(server.headers)))
+    answer = await caller.ask(request(PATH, headers))
     await caller.aclose()
     return answer
 
@@ -88,13 +89,13 @@ def _under_load(
     server: Server,
     effort: Effort,
     found: Round,
+    headers: Mapping[str, str],
     *,
     status: bytes,
     contains: bytes = b"",
-    headers: dict[str, str] | None = None,
 ) -> Outcome:
-    wanted = request(PATH, {**server.headers, **(headers or {})})
-    load = Load(server.port, wanted, status, contains, CONNECTIONS, effort.warmup_seconds, effort.seconds)
+    wanted = request(PATH, headers)
+    load = Load(server.port, [wanted], status, contains, CONNECTIONS, effort.warmup_seconds, effort.seconds)
     used = server.processor_seconds()
     heard = run(load)
     used = server.processor_seconds() - used
@@ -109,10 +110,10 @@ def _under_load(
 
 
 async def _ask_after_commits(
-    server: Server, files: ConfigFiles, effort: Effort, found: Round
+    server: Server, files: ConfigFiles, effort: Effort, found: Round, headers: Mapping[str, str]
 ) -> tuple[Outcome, Outcome]:
     """One client asks twice after each commit: the answer is made anew, and then it is at hand."""
-    wanted = request(PATH, dict(server.headers))
+    wanted = request(PATH, headers)
     first, second = _Timed(server), _Timed(server)
     caller = await Caller.connected(server.port)
     for number in range(1, effort.commits + 1):
@@ -149,9 +150,3 @@ class _Timed:
             percentile(self._latencies_ns, 0.99) / 1e6,
             self._processor_seconds / count * 1e3,
         )
-
-
-def percentile(values: Sequence[int], share: float) -> float:
-    """The nearest rank; not a number if nothing came."""
-    ascending = sorted(values)
-    return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else math.nan

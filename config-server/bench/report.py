@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from chassis.testing.bench.tables import spread, table
+
 from .files import FILES, KEYS
 from .measures import CONNECTIONS, Effort, Outcome, Round
 from .servers import OURS
@@ -57,15 +59,15 @@ def _reads(rounds: Rounds) -> str:
             outcomes = [found for life in lives if (found := outcome(life)) is not None]
             if outcomes:
                 rows.append([what, name, *_figures(outcomes)])
-    return _table(["read", "server", "requests/s", "p50", "p99", "processor time each"], rows)
+    return table(["read", "server", "requests/s", "p50", "p99", "processor time each"], rows)
 
 
 def _figures(outcomes: Sequence[Outcome]) -> list[str]:
     return [
-        _spread([outcome.requests_per_second for outcome in outcomes], "{:,.0f}"),
-        _spread([outcome.p50_ms for outcome in outcomes], "{:.1f} ms"),
-        _spread([outcome.p99_ms for outcome in outcomes], "{:.1f} ms"),
-        _spread([outcome.processor_ms for outcome in outcomes], "{:.2f} ms"),
+        spread([outcome.requests_per_second for outcome in outcomes], "{:,.0f}"),
+        spread([outcome.p50_ms for outcome in outcomes], "{:.1f} ms"),
+        spread([outcome.p99_ms for outcome in outcomes], "{:.1f} ms"),
+        spread([outcome.processor_ms for outcome in outcomes], "{:.2f} ms"),
     ]
 
 
@@ -76,10 +78,10 @@ def _start_and_memory(rounds: Rounds) -> str:
         ("memory after the start (PSS)", lambda life: life.at_rest_bytes / 1e6, "{:.0f} MB"),
         ("memory after all of the above", lambda life: life.at_end_bytes / 1e6, "{:.0f} MB"),
     ]
-    return _table(
+    return table(
         ["", *rounds],
         [
-            [what, *(_spread([figure(life) for life in lives], form) for lives in rounds.values())]
+            [what, *(spread([figure(life) for life in lives], form) for lives in rounds.values())]
             for what, figure, form in rows
         ],
     )
@@ -94,16 +96,3 @@ def _wanted(lives: Sequence[Round]) -> str:
         f"({median(outcome.p99_ms for outcome in warm):.1f} ms), the first answer within 1 s of the start "
         f"({median(life.start_seconds for life in lives):.2f} s)."
     )
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    middle = form.format(median(values))
-    if len(values) == 1:
-        return middle
-    plain = form.partition("}")[0] + "}"
-    return f"{middle} ({plain.format(min(values))} – {plain.format(max(values))})"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

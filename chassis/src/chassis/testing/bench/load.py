@@ -1,12 +1,18 @@
 """Clients in a process of their own: each keeps its connection, and asks again as soon as it is answered."""
 
 import asyncio
+import math
 import multiprocessing
+import os
 import re
 import time
 from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from multiprocessing.connection import Connection
+
+import uvloop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb"\r\netag: *(\S+)", re.IGNORECASE)
@@ -27,25 +33,38 @@ class Heard:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked, and what must come: a status, and a text that stands in each answer (or an empty one)."""
+    """What is asked, and what must come: a status, and a text that stands in each answer (or an empty one).
+
+    Each connection sends the requests in their order, round and round, and begins somewhere else in it.
+    """
 
     port: int
-    request: bytes
+    requests: Sequence[bytes]
     status: bytes
     contains: bytes
     connections: int
     warmup_seconds: float
     seconds: float
+    processor: int | None = None
+    """Where the clients run; None: wherever the system puts them."""
 
 
-def request(path: str, headers: dict[str, str]) -> bytes:
-    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+def request(path: str, headers: Mapping[str, str], *, method: str = "GET", body: bytes = b"") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if method != "GET":
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 def entity_tag(head: bytes) -> str | None:
     found = _TAG.search(head)
     return found[1].decode() if found else None
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest rank; not a number if nothing came."""
+    ascending = sorted(values)
+    return ascending[max(0, math.ceil(share * len(ascending)) - 1)] if ascending else math.nan
 
 
 class Caller:
@@ -68,11 +87,11 @@ class Caller:
             return head, await self._reader.readexactly(int(length[1]))
         if b"\r\ntransfer-encoding: chunked" not in head.lower():
             return head, b""
-        body = b""
+        chunks = []
         while size := int(await self._reader.readuntil(b"\r\n"), 16):
-            body += (await self._reader.readexactly(size + 2))[:-2]
+            chunks.append((await self._reader.readexactly(size + 2))[:-2])
         await self._reader.readexactly(2)
-        return head, body
+        return head, b"".join(chunks)
 
     async def aclose(self) -> None:
         self._writer.close()
@@ -104,14 +123,22 @@ class LoadFailed(Exception):
 
 
 def _in_process(pipe: Connection, load: Load) -> None:
-    pipe.send(asyncio.run(_ask_on_all_connections(load)))
+    if load.processor is not None:
+        os.sched_setaffinity(0, {load.processor})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        pipe.send(runner.run(_ask_on_all_connections(load)))
 
 
 async def _ask_on_all_connections(load: Load) -> Heard:
     callers = [await Caller.connected(load.port) for _ in range(load.connections)]
-    warming = await asyncio.gather(*(_ask_for(load.warmup_seconds, caller, load) for caller in callers))
+    turns = []
+    for number in range(load.connections):
+        start = number * len(load.requests) // load.connections
+        turns.append(islice(cycle(load.requests), start, None))
+    each = list(zip(callers, turns, strict=True))
+    warming = await asyncio.gather(*(_ask_for(load.warmup_seconds, *one, load) for one in each))
     used, begun = time.process_time(), time.monotonic()
-    counted = await asyncio.gather(*(_ask_for(load.seconds, caller, load) for caller in callers))
+    counted = await asyncio.gather(*(_ask_for(load.seconds, *one, load) for one in each))
     heard = Heard(time.monotonic() - begun, time.process_time() - used)
     for latencies_ns, faults in counted:
         heard.latencies_ns.extend(latencies_ns)
@@ -125,13 +152,15 @@ async def _ask_on_all_connections(load: Load) -> Heard:
     return heard
 
 
-async def _ask_for(seconds: float, caller: Caller, load: Load) -> "tuple[array[int], list[str]]":
+async def _ask_for(
+    seconds: float, caller: Caller, requests: "islice[bytes]", load: Load
+) -> "tuple[array[int], list[str]]":
     latencies_ns: array[int] = array("q")
     faults: list[str] = []
     begun = time.perf_counter_ns()
     deadline = begun + int(seconds * 1e9)
     while begun < deadline:
-        head, body = await caller.ask(load.request)
+        head, body = await caller.ask(next(requests))
         ended = time.perf_counter_ns()
         latencies_ns.append(ended - begun)
         if head[9:12] != load.status or load.contains not in body:
