@@ -170,6 +170,7 @@ class TestAnInstance:
         self, repository: ConfigRepository, neighbours: Neighbours, tmp_path: Path
     ) -> None:
         order = await neighbours.start("order-service", 503)
+        await neighbours.start("auth-service")  # who is there: that nobody is would be doubted
         gone = outcomes("gone")
 
         async with config_server(repository.path, neighbours, tmp_path):

@@ -78,12 +78,22 @@ class ServiceSettings(BaseSettings):
         False, "CONFIG_FAIL_FAST", "whether to end at once where no config-server answers, rather than wait for it"
     )
     config_wait_seconds: float = _common(120.0, "CONFIG_WAIT_SECONDS", "how long to ask an absent config-server", ge=0)
-    discovery_url: str = _common("", "DISCOVERY_URL", "URL of the discovery-server; empty: none")
+    discovery_url: str = _common(
+        "", "DISCOVERY_URL", "URL of the discovery-server (several: a comma list); empty: none"
+    )
     discovery_renewal_seconds: float = _common(
         5.0, "DISCOVERY_RENEWAL_SECONDS", "time between two heartbeats of this instance", gt=0
     )
     discovery_poll_seconds: float = _common(
-        1.0, "DISCOVERY_POLL_SECONDS", "time between two looks at the registry", gt=0, can_refresh=True
+        1.0,
+        "DISCOVERY_POLL_SECONDS",
+        "time between two looks at the registry, where the discovery-server has no stream",
+        gt=0,
+        can_refresh=True,
+    )
+    instance_zone: str = _common("", "INSTANCE_ZONE", "where this instance runs, as discovery is told; empty: nothing")
+    instance_version: str = _common(
+        "", "INSTANCE_VERSION", "what version discovery is told that this is; empty: the package's"
     )
     service_password: SecretStr = _common(
         SecretStr(""), "SERVICE_PASSWORD", "this service's own credential at config-server and discovery-server"
