@@ -12,6 +12,7 @@ from .breaker import Breaker
 from .metrics import BREAKER_OPEN, INSTANCES
 from .routes import Target
 from .settings import Settings
+from .slow_start import SlowStarts
 
 
 class Backend:
@@ -42,6 +43,7 @@ class Balancer:
         self._clock = clock
         self._fixed: dict[Target, list[Backend]] = {}
         self._found: dict[str, tuple[tuple[Instance, ...], list[Backend]]] = {}
+        self._slow_starts = SlowStarts()
 
     def is_registered(self, service: str) -> bool:
         return self._registry is not None and bool(self._registry.instances(service))
@@ -64,6 +66,8 @@ class Balancer:
                 if backend.breaker.awaits_probe(now):
                     backend.breaker.begin_probe()
                     return backend
+        if self._slow_starts.warming and len(good) > 1:
+            good = self._slow_starts.draw(good, self._clock())
         if len(good) < 2:
             return good[0] if good else None
         # random.sample would cost ten times as much; not for secrets, so the generator may be a plain one.
@@ -90,7 +94,7 @@ class Balancer:
             return self._fixed[target]
         instances = self._registry.instances(target.name) if self._registry is not None else ()
         known = self._found.get(target.name)
-        if known is None or known[0] is not instances:  # the registry makes a new tuple each time it is read
+        if known is None or known[0] is not instances:  # the registry makes a new tuple when something has changed
             if known is None:
                 # Asked when the metric is read: it is right for a service that nobody calls as well.
                 INSTANCES.labels(target.name).set_function(partial(self._count, target.name))
@@ -103,11 +107,15 @@ class Balancer:
 
     def _renew(self, service: str, instances: tuple[Instance, ...], old: list[Backend]) -> list[Backend]:
         kept = {backend.origin: backend for backend in old}
-        origins = dict.fromkeys((instance.host, instance.port) for instance in instances)
-        renewed = [
-            kept.pop(origin) if origin in kept else Backend(service, origin, self._settings) for origin in origins
-        ]
+        renewed = []
+        for origin, instance in {(instance.host, instance.port): instance for instance in instances}.items():
+            backend = kept.pop(origin, None)
+            if backend is None:
+                backend = Backend(service, origin, self._settings)
+                self._slow_starts.begin(backend, instance, self._clock())
+            renewed.append(backend)
         for gone in kept.values():
+            self._slow_starts.forget(gone)
             if gone.breaker.is_open:
                 BREAKER_OPEN.remove(gone.authority)
         return renewed
