@@ -10,9 +10,10 @@ from support.clock import FakeClock
 from support.instances import an_instance
 
 from discovery_server.errors import NoSuchInstance
-from discovery_server.instance import Action, Status
-from discovery_server.preservation import PreservationRules
-from discovery_server.registry import Registry, hash_code
+from discovery_server.registry.instance import Action, Status
+from discovery_server.registry.leases import hash_code
+from discovery_server.registry.preservation import PreservationRules
+from discovery_server.registry.registry import Registry
 
 NAMES = [("A", "1"), ("A", "2"), ("B", "1")]
 names = st.sampled_from(NAMES)

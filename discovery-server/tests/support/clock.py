@@ -1,6 +1,6 @@
 """A clock that goes on when it is told to."""
 
-from discovery_server.registry import Clock
+from discovery_server.registry.clock import Clock
 
 WALL_AT_START_MS = 1_800_000_000_000
 

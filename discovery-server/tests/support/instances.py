@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from discovery_server.instance import Instance, LeaseInfo, Port
+from discovery_server.registry.instance import Instance, LeaseInfo, Port
 
 
 def an_instance(app: str = "ORDERS", key: str = "o1", *, duration: int = 15, **fields: Any) -> Instance:
