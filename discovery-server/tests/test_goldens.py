@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import httpx
 import pytest
+from support import documents
+from support.clock import FakeClock
 from support.server import RunningServer, running_server
+
+from discovery_server.registry.instance import Instance, LeaseInfo
+from discovery_server.wire import json_codec, xml_codec
 
 GOLDENS = Path(__file__).parent / "goldens"
 RECORDED: list[dict[str, Any]] = json.loads((GOLDENS / "steps.json").read_text())["steps"]
@@ -16,22 +22,21 @@ CLIENTS: list[dict[str, Any]] = json.loads((GOLDENS / "clients.json").read_text(
 
 # What is not served (yet), by name, with the reason. Each of these has to answer 404 with an empty body.
 NOT_SERVED = {
-    "batch": "peer replication",
-    "batch without trailing slash": "peer replication",
-    "batch bad": "peer replication",
     "asg": "Amazon's auto scaling groups",
     "status page api": "the recorded server fails on it with a 500",
-    "lastn": "the dashboard's second page",
 }
 # What is answered otherwise on purpose: the status to expect, and the reason.
 ANSWERED_OTHERWISE = {
+    "batch bad": (400, "the recorded server fails on it with a 500"),
     "heartbeat bad dirty": (400, "the recorded server fails on it with a 500"),
     "override bad value": (400, "the recorded server fails on it with a 500"),
     "override no value": (400, "the recorded server fails on it with a 500"),
     "override lower-case": (400, "the recorded server fails on it with a 500"),
     "apps OPTIONS": (200, "no WADL is sent along with the Allow header"),
     "dashboard": (200, "the page is our own"),
+    "lastn": (200, "the page is our own"),
 }
+DELTA_SECONDS = 180  # for so long both tell a change for certain
 # The recorded server writes JSON here and calls it XML.
 MISLABELLED = {"apps xml then json", "apps json with q"}
 # It keeps an empty metadata key, which no XML reader survives; ours drops it.
@@ -69,16 +74,30 @@ async def test_a_recorded_step_is_answered_as_it_was(step: dict[str, Any], answe
 
 @pytest.mark.parametrize("recording", CLIENTS, ids=lambda recording: recording["client"].partition(" (")[0])
 async def test_every_request_of_a_stock_client_is_answered_as_it_was(recording: dict[str, Any]) -> None:
-    async with running_server() as server, httpx.AsyncClient() as client:
-        for step in recording["exchanges"]:
+    exchanges: list[dict[str, Any]] = recording["exchanges"]
+    own = {exchange["path"].split("/")[3] for exchange in exchanges if exchange["method"] == "POST"}
+    clock = FakeClock()
+    async with running_server(clock=clock.clock) as server, httpx.AsyncClient() as client:
+        for instance in already_there(exchanges, own):
+            server.registry.register(instance)
+        for step in exchanges:
+            clock.advance(step["at_seconds"] - clock.seconds)
+            server.registry.sweep()
             answer = await client.send(
                 httpx.Request(step["method"], server.url + step["path"], headers=step["headers"], content=step["body"])
             )
 
             assert answer.status_code == step["status"], step
-            if answer.is_success:
-                for name in ("Content-Type", "Content-Encoding"):
-                    assert answer.headers.get(name) == step["answer_headers"].get(name), step
+            if not answer.is_success:
+                assert answer.content == b""
+                continue
+            for name in ("Content-Type", "Content-Encoding"):
+                assert answer.headers.get(name) == step["answer_headers"].get(name), step
+            ours, theirs = seen_of(own, answer.text), seen_of(own, step["answer_body"])
+            if step["path"].endswith("/delta") and step["at_seconds"] > DELTA_SECONDS:
+                # For how long theirs tells a change depends on when it last looked, and on answers that it keeps.
+                ours, theirs = ours[0], theirs[0]
+            assert ours == theirs, step
 
 
 def test_every_exception_names_a_recorded_step() -> None:
@@ -94,32 +113,7 @@ async def play(client: httpx.AsyncClient, server: RunningServer, step: dict[str,
     request = httpx.Request(
         step["method"], server.url + step["path"], headers=step["headers"], content=step.get("body")
     )
-    answer = await client.send(request)
-    if step["name"] == "batch":
-        # Peer replication is not served, but later steps see what it did: the same is done one by one.
-        recorded = json.loads(step["response_body"])["responseList"]
-        for item, outcome in zip(json.loads(step["body"])["replicationList"], recorded, strict=True):
-            alone = await do_alone(client, f"{server.eureka}apps/{item['appName']}", item)
-            assert alone.is_success == (outcome["statusCode"] == 200)
-    return answer
-
-
-async def do_alone(client: httpx.AsyncClient, app_url: str, item: dict[str, Any]) -> httpx.Response:
-    """One item of a replication batch as a request of its own."""
-    url = f"{app_url}/{item['id']}"
-    stamp = {"lastDirtyTimestamp": item.get("lastDirtyTimestamp", "")}
-    match item["action"]:
-        case "Register":
-            return await client.post(app_url, json={"instance": item["instanceInfo"]})
-        case "Heartbeat":
-            return await client.put(url, params=stamp, headers={"x-netflix-discovery-replication": "true"})
-        case "StatusUpdate":
-            return await client.put(f"{url}/status", params=stamp | {"value": item["status"]})
-        case "DeleteStatusOverride":
-            return await client.delete(f"{url}/status", params=stamp | {"value": item["status"]})
-        case action:
-            assert action == "Cancel"
-            return await client.delete(url)
+    return await client.send(request)
 
 
 def type_of(step: dict[str, Any]) -> str | None:
@@ -128,28 +122,37 @@ def type_of(step: dict[str, Any]) -> str | None:
 
 
 def normal(text: str, volatile: list[str]) -> Any:
-    """A document in a shape that can be compared: no white space, volatile values blank, lists in order of names."""
-    if text.startswith("{"):
-        return normal_json(json.loads(text), volatile)
-    if text.startswith("<"):
-        return normal_xml(ElementTree.fromstring(text.replace(EMPTY_KEY_IN_XML, "")), volatile)
-    return text
+    """A document in a shape that can be compared, volatile values blank."""
+    return documents.normal(
+        text.replace(EMPTY_KEY_IN_XML, ""), lambda name, value: type(value).__name__ if name in volatile else value
+    )
 
 
-def normal_json(value: Any, volatile: list[str], name: str = "") -> Any:
-    if name in volatile:
-        return type(value).__name__
-    if isinstance(value, dict):
-        # Without the empty metadata key, see EMPTY_KEY_IN_XML.
-        return {key: normal_json(entry, volatile, key) for key, entry in value.items() if key}
-    if isinstance(value, list):
-        return sorted((normal_json(entry, volatile, name) for entry in value), key=json.dumps)
-    return value
+def already_there(exchanges: list[dict[str, Any]], own: set[str]) -> list[Instance]:
+    """What others had registered before, as the first list told it; here it stays all the while."""
+    body = next(exchange["answer_body"] for exchange in exchanges if exchange["path"] == "/eureka/apps/")
+    if body.startswith("{"):
+        found = json_codec.read_applications(body.encode())
+    else:
+        written = [ElementTree.tostring(element) for element in ElementTree.fromstring(body).iter("instance")]
+        found = [xml_codec.read_instance(instance) for instance in written]
+    return [replace(instance, lease=LeaseInfo(duration_seconds=10**6)) for instance in found if instance.app not in own]
 
 
-def normal_xml(element: ElementTree.Element, volatile: list[str]) -> Any:
-    children = [normal_xml(child, volatile) for child in element]
-    if element.tag in ("applications", "application", "metadata"):
-        children.sort(key=str)
-    text = "..." if element.tag in volatile else (element.text or "").strip()
-    return (element.tag, sorted(element.items()), text, children)
+def seen_of(own: set[str], text: str) -> Any:
+    """The hash code of a list, and what it has of the client's own applications; the server's stamps blank."""
+    stamps = {"registrationTimestamp", "lastRenewalTimestamp", "lastUpdatedTimestamp", "evictionTimestamp"}
+    stamps.add("serviceUpTimestamp")
+
+    def blank(name: str, value: str | int) -> str | int:
+        return "a stamp" if name in stamps and str(value) != "0" else value
+
+    document = documents.normal(text, blank)
+    if isinstance(document, dict):
+        lists = document["applications"]
+        return lists["apps__hashcode"], [app for app in lists["application"] if app["name"] in own]
+    if isinstance(document, tuple):
+        children = {entry[0]: entry[2] for entry in document[3]}
+        apps = [entry[3] for entry in document[3] if entry[0] == "application"]
+        return children["apps__hashcode"], [app for app in apps if any(("name", [], name, []) in app for name in own)]
+    return document

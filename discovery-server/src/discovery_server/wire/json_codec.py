@@ -1,11 +1,12 @@
 """Instances as JSON, in the spelling and the types of Eureka's legacy codec."""
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable
 from typing import Any
 
-from .errors import Unreadable
-from .instance import (
+from discovery_server.errors import EurekaProblem, Unreadable
+from discovery_server.registry.instance import (
     AMAZON_DATA_CENTER_CLASS,
     EMPTY_METADATA_CLASS,
     OPTIONAL_TEXTS,
@@ -14,9 +15,13 @@ from .instance import (
     Instance,
     Port,
 )
-from .registration import build_instance
+
+from .registration import build_instance, build_listed_instance
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/json"
+SEPARATOR = b","  # between the applications of a document of many
 
 
 def read_instance(body: bytes) -> Instance:
@@ -26,6 +31,25 @@ def read_instance(body: bytes) -> Instance:
     # RecursionError: a document of a million brackets. The others: something else is where an object should be.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"This is no instance in JSON: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def read_applications(body: bytes) -> list[Instance]:
+    """The instances of a document of many applications, with all that the server which wrote it says of them.
+
+    One that can't be read is left out, as it spoils no other. Raises Unreadable where it is no such document.
+    """
+    try:
+        applications = _several(json.loads(body)["applications"].get("application"))
+        sent = [entry for application in applications for entry in _several(application.get("instance"))]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Unreadable(f"These are no applications in JSON: {type(error).__name__}: {str(error)[:200]}") from error
+    instances = []
+    for entry in sent:
+        try:
+            instances.append(build_listed_instance(entry))
+        except (EurekaProblem, ValueError, TypeError, AttributeError) as error:
+            logger.warning("an instance in another server's list can't be read: %s", str(error)[:200])
+    return instances
 
 
 def write_fragment(instance: Instance, *, compact: bool = False) -> bytes:
@@ -40,19 +64,27 @@ def write_instance(instance: Instance) -> bytes:
 
 def write_application(name: str, fragments: Iterable[bytes]) -> bytes:
     """The document of one application."""
-    return b'{"application":%s}' % _application(name, fragments)
+    return b'{"application":%s}' % write_entry(name, fragments)
 
 
 def write_applications(
-    applications: Sequence[tuple[str, Iterable[bytes]]], *, version: int, hash_code: str, compact: bool = False
+    applications: Iterable[tuple[str, Iterable[bytes]]], *, version: int, hash_code: str, compact: bool = False
 ) -> bytes:
     """The document of many applications: all of them, a delta, or the ones with a vip."""
-    entries = b'"application":[%s]' % b",".join(_application(name, fragments) for name, fragments in applications)
-    head = b'"versions__delta":"%d","apps__hashcode":%s' % (version, _dump(hash_code))
-    return b'{"applications":{%s,%s}}' % ((entries, head) if compact else (head, entries))
+    head, tail = write_frame(version=version, hash_code=hash_code, compact=compact)
+    return b"%s%s%s" % (head, SEPARATOR.join(write_entry(*application) for application in applications), tail)
 
 
-def _application(name: str, fragments: Iterable[bytes]) -> bytes:
+def write_frame(*, version: int, hash_code: str, compact: bool = False) -> tuple[bytes, bytes]:
+    """What stands before and after the applications of a document of many."""
+    marks = b'"versions__delta":"%d","apps__hashcode":%s' % (version, _dump(hash_code))
+    if compact:
+        return b'{"applications":{"application":[', b"],%s}}" % marks
+    return b'{"applications":{%s,"application":[' % marks, b"]}}"
+
+
+def write_entry(name: str, fragments: Iterable[bytes]) -> bytes:
+    """One application, as it stands inside of a document of many."""
     return b'{"name":%s,"instance":[%s]}' % (_dump(name), b",".join(fragments))
 
 
@@ -86,7 +118,7 @@ def _full(instance: Instance) -> dict[str, Any]:
     for attribute, name in OPTIONAL_TEXTS.items():
         if (text := getattr(instance, attribute)) is not None:
             document[name] = text
-    document["isCoordinatingDiscoveryServer"] = _flag(instance.is_coordinating_discovery_server)
+    document["isCoordinatingDiscoveryServer"] = "false"  # none but Eureka's own are, and only where they serve
     document["lastUpdatedTimestamp"] = str(instance.last_updated_ms)
     document["lastDirtyTimestamp"] = str(instance.dirty_ms)
     document["actionType"] = instance.action
@@ -102,15 +134,21 @@ def _compact(instance: Instance) -> dict[str, Any]:
         "ipAddr": instance.ip_address,
         "vipAddress": instance.vip_address,
         "secureVipAddress": instance.secure_vip_address,
-        "dataCenterInfo": _data_center(instance.data_center),
+        "dataCenterInfo": _data_center(instance.data_center.compact()),
         "hostName": instance.host_name,
         "status": instance.status,
         "lastUpdatedTimestamp": instance.last_updated_ms,  # a number here, a text in the full form
         "actionType": instance.action,
+        "asgName": instance.asg_name,
         "port": _port(instance.port),
         "securePort": _port(instance.secure_port),
     }
     return {name: value for name, value in document.items() if value is not None}
+
+
+def _several(found: Any) -> list[Any]:
+    """Old codecs write a list of one without its brackets."""
+    return [] if found is None else found if isinstance(found, list) else [found]
 
 
 def _port(port: Port) -> dict[str, Any]:

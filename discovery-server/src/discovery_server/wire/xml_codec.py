@@ -1,16 +1,16 @@
 """Instances as XML, in the spelling of Eureka's XStream codec; what comes in may hold no DTD and no entity."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from defusedxml.ElementTree import DefusedXMLParser
-
-from .errors import Unreadable
-from .instance import (
+from discovery_server.errors import Unreadable
+from discovery_server.registry.instance import (
+    AMAZON,
     AMAZON_DATA_CENTER_CLASS,
+    DEFAULT_DATA_CENTER_CLASS,
     EMPTY_METADATA_CLASS,
     OPTIONAL_TEXTS,
     UNKNOWN_SIDS,
@@ -19,33 +19,26 @@ from .instance import (
     Port,
     Status,
 )
-from .registration import build_instance
+
+from .registration import build_instance, whole_number
+from .xml_names import escape_name, unescape_name
 
 MEDIA_TYPE = "application/xml"
+SEPARATOR = b""  # between the applications of a document of many
 
+_STATUSES_OF_VERSION_1 = frozenset({Status.UP, Status.DOWN, Status.STARTING})
 _DEEPEST = 5  # instance/dataCenterInfo/metadata/key is 4
-
-# What XML's first four editions and the fifth both take in a name: expat, and so Python, knows only the former. Without
-# the colon: XStream lets it through, and every reader that knows namespaces fails on it. XStream unescapes either way.
-_NAME_START = "A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e"
-_NAME_START += "\u0401-\u040c\u040e-\u044f\u0451-\u045c\u4e00-\u9fa5"
-_PLAIN_NAME = re.compile("[A-Za-z][A-Za-z0-9.-]*")
-_IN_NAME = re.compile(f"[{_NAME_START}.0-9-]")
-_AT_START = re.compile(f"[{_NAME_START}]")
-_ESCAPED = re.compile(r"__|_-|(?:_\.[0-9a-fA-F]{4})+")
 
 
 def read_instance(body: bytes) -> Instance:
     """The instance of a registration, `<instance>...</instance>`. Raises Unreadable, or Incomplete."""
     try:
-        parser = DefusedXMLParser(target=_ShallowTree(), forbid_dtd=True)
-        parser.feed(body)
-        root = parser.close()
+        root = _parse(body)
         if root.tag != "instance":
             raise ValueError("its root is not <instance>")
         return build_instance(_in_shape_of_json(root))
     # LookupError: an encoding nobody knows. The others: something is not what it should be.
-    except (ParseError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except (expat.ExpatError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise Unreadable(f"This is no instance in XML: {type(error).__name__}: {str(error)[:200]}") from error
 
 
@@ -55,55 +48,52 @@ def write_fragment(instance: Instance, *, compact: bool = False) -> bytes:
 
 
 def write_instance(instance: Instance) -> bytes:
-    """The document of a single instance: as in Eureka it calls OUT_OF_SERVICE DOWN, which lists don't."""
-    status = Status.DOWN if instance.status is Status.OUT_OF_SERVICE else instance.status
+    """The document of a single instance: in it DOWN is what version 1 of Eureka did not know, which lists tell."""
+    status = instance.status if instance.status in _STATUSES_OF_VERSION_1 else Status.DOWN
     return _full(instance, status).encode()
 
 
 def write_application(name: str, fragments: Iterable[bytes]) -> bytes:
-    """The document of one application."""
+    """The document of one application; it stands like this inside of documents of many as well."""
     return b"<application>%s%s</application>" % (_element("name", name).encode(), b"".join(fragments))
 
 
+write_entry = write_application
+
+
 def write_applications(
-    applications: Sequence[tuple[str, Iterable[bytes]]], *, version: int, hash_code: str, compact: bool = False
+    applications: Iterable[tuple[str, Iterable[bytes]]], *, version: int, hash_code: str, compact: bool = False
 ) -> bytes:
     """The document of many applications: all of them, a delta, or the ones with a vip."""
-    entries = b"".join(write_application(name, fragments) for name, fragments in applications)
-    head = (_element("versions__delta", version) + _element("apps__hashcode", hash_code)).encode()
-    return b"<applications>%s%s</applications>" % ((entries, head) if compact else (head, entries))
+    head, tail = write_frame(version=version, hash_code=hash_code, compact=compact)
+    return b"%s%s%s" % (head, SEPARATOR.join(write_entry(*application) for application in applications), tail)
 
 
-def escape_name(key: str) -> str:
-    """A metadata key as an element's name, the way XStream does it: `a b` is `a_.0020b`."""
-    if _PLAIN_NAME.fullmatch(key):
-        return key
-    return "".join(_escape_character(character, first=not index) for index, character in enumerate(key))
+def write_frame(*, version: int, hash_code: str, compact: bool = False) -> tuple[bytes, bytes]:
+    """What stands before and after the applications of a document of many."""
+    marks = (_element("versions__delta", version) + _element("apps__hashcode", hash_code)).encode()
+    if compact:
+        return b"<applications>", b"%s</applications>" % marks
+    return b"<applications>%s" % marks, b"</applications>"
 
 
-def unescape_name(name: str) -> str:
-    """The metadata key that an element's name stands for."""
-    return _ESCAPED.sub(_unescape_match, name)
+def _parse(body: bytes) -> Element:
+    """The root of a document without a DTD: only in one could entities be declared (XML 1.0 §4.2).
+
+    Names are taken as they are written, with their colons: XStream knows no namespaces.
+    """
+    tree = _ShallowTree()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = _refuse_dtd
+    parser.StartElementHandler, parser.EndElementHandler = tree.start, tree.end
+    parser.CharacterDataHandler = tree.data
+    parser.Parse(body, True)
+    return tree.close()
 
 
-def _escape_character(character: str, *, first: bool) -> str:
-    if character == "_":
-        return "__"
-    if character == "$":
-        return "_-"
-    if (_AT_START if first else _IN_NAME).fullmatch(character):
-        return character
-    # By UTF-16 unit, as Java counts characters.
-    units = character.encode("utf-16-be").hex()
-    return "".join(f"_.{units[start : start + 4]}" for start in range(0, len(units), 4))
-
-
-def _unescape_match(match: re.Match[str]) -> str:
-    found = match[0]
-    if found in ("__", "_-"):
-        return "_" if found == "__" else "$"
-    # Raises UnicodeDecodeError, a ValueError, for half of a surrogate pair.
-    return bytes.fromhex(found.replace("_.", "")).decode("utf-16-be")
+def _refuse_dtd(*_: object) -> None:
+    raise ValueError("it has a DTD")
 
 
 class _ShallowTree(TreeBuilder):
@@ -124,21 +114,35 @@ class _ShallowTree(TreeBuilder):
 
 def _in_shape_of_json(root: Element) -> dict[str, Any]:
     sent: dict[str, Any] = {child.tag: child.text or "" for child in root if not len(child)}
+    for name in ("status", "overriddenstatus", "overriddenStatus"):
+        if name in sent:
+            sent[name] = sent[name].upper()  # JSON takes them as they are
+    if not sent.get("lastDirtyTimestamp", "").strip():
+        sent.pop("lastDirtyTimestamp", None)  # in JSON it is 0
     for child in root:
-        if child.tag in ("port", "securePort"):
-            sent[child.tag] = {"$": child.text or "", "@enabled": child.get("enabled")}
-        elif child.tag == "metadata":
-            sent[child.tag] = _metadata_of(child)
-        elif child.tag == "leaseInfo":
-            sent[child.tag] = {entry.tag: entry.text or "" for entry in child}
-        elif child.tag == "dataCenterInfo":
-            metadata = child.find("metadata")
-            sent[child.tag] = {
-                "@class": child.get("class"),
-                "name": child.findtext("name"),
-                "metadata": None if metadata is None else _metadata_of(metadata),
-            }
+        match child.tag:
+            case "port":
+                sent["port"] = {"$": whole_number(child.text), "@enabled": child.get("enabled") != "false"}
+            case "securePort":
+                sent["securePort"] = {"$": whole_number(child.text), "@enabled": child.get("enabled") == "true"}
+            case "metadata":
+                sent["metadata"] = _metadata_of(child)
+            case "leaseInfo":
+                sent["leaseInfo"] = {entry.tag: entry.text or "" for entry in child}
+            case "dataCenterInfo":
+                sent["dataCenterInfo"] = _data_center_of(child)
     return sent
+
+
+def _data_center_of(element: Element) -> dict[str, Any]:
+    """XStream goes by the name; the class, which an attacker might like to choose, is never read."""
+    name, metadata = element.findtext("name"), element.find("metadata")
+    is_amazon = (name or "").lower() == AMAZON.lower()
+    return {
+        "@class": AMAZON_DATA_CENTER_CLASS if is_amazon else DEFAULT_DATA_CENTER_CLASS,
+        "name": name,
+        "metadata": None if metadata is None else _metadata_of(metadata),
+    }
 
 
 def _metadata_of(element: Element) -> dict[str, str]:
@@ -176,7 +180,7 @@ def _full(instance: Instance, status: Status | None = None) -> str:
         if (text := getattr(instance, attribute)) is not None:
             parts.append(_element(name, text))
     parts += [
-        _element("isCoordinatingDiscoveryServer", _flag(instance.is_coordinating_discovery_server)),
+        _element("isCoordinatingDiscoveryServer", "false"),
         _element("lastUpdatedTimestamp", instance.last_updated_ms),
         _element("lastDirtyTimestamp", instance.dirty_ms),
         _element("actionType", instance.action),
@@ -198,11 +202,12 @@ def _compact(instance: Instance) -> str:
         [
             "<instance>",
             *(_element(name, text) for name, text in texts.items() if text is not None),
-            _data_center(instance.data_center),
+            _data_center(instance.data_center.compact()),
             _element("hostName", instance.host_name),
             _element("status", instance.status),
             _element("lastUpdatedTimestamp", instance.last_updated_ms),
             _element("actionType", instance.action),
+            _element("asgName", instance.asg_name) if instance.asg_name is not None else "",
             _port("port", instance.port),
             _port("securePort", instance.secure_port),
             "</instance>",

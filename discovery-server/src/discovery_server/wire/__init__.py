@@ -1,0 +1,1 @@
+"""Instances and states as JSON and XML, and back."""
