@@ -1,5 +1,6 @@
 """The wire beyond what was recorded: caching, odd requests, bad input."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -42,6 +43,20 @@ class TestListEverything:
         assert weak.status_code == 304
         assert changed.status_code == 200
         assert '"status":"DOWN"' in changed.text
+
+    @pytest.mark.parametrize("encoding", ["gzip", "identity"])
+    @pytest.mark.parametrize("path", ["apps", "apps/delta", "apps/ORDERS", "vips/orders"])
+    async def test_head_is_get_without_the_body(self, client: httpx.AsyncClient, path: str, encoding: str) -> None:
+        await register(client)
+        headers = {"Accept-Encoding": encoding}
+        got = await client.get(path, headers=headers)
+        asked = await client.head(path, headers=headers)
+
+        assert (asked.status_code, asked.content) == (200, b"")
+        for name in ("content-length", "content-type", "content-encoding", "etag", "vary"):
+            assert asked.headers.get(name) == got.headers.get(name)
+        if tag := got.headers.get("etag"):
+            assert (await client.head(path, headers={**headers, "If-None-Match": tag})).status_code == 304
 
     async def test_every_form_has_a_tag_of_its_own(self, client: httpx.AsyncClient) -> None:
         await register(client)
@@ -242,7 +257,7 @@ class TestPaths:
             "/eureka//apps",
             "/eureka/apps/A/b/status/c",
             "/eureka/v2",
-            "/eureka/peerreplication/batch/",
+            "/eureka/peerreplication/nothing",
         ],
     )
     async def test_what_is_not_there_is_a_404_with_an_empty_body_and_no_redirect(
@@ -253,12 +268,13 @@ class TestPaths:
 
         assert (answer.status_code, answer.content) == (404, b"")
 
-    @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
-    async def test_any_version_may_stand_in_front(self, client: httpx.AsyncClient, version: str) -> None:
+    async def test_version_2_may_stand_in_front_and_no_other(self, client: httpx.AsyncClient) -> None:
         await register(client)
 
-        assert (await client.get(f"{version}/apps/ORDERS/o1/")).status_code == 200
-        assert (await client.put(f"{version}/apps/ORDERS/o1")).status_code == 200
+        assert (await client.get("v2/apps/ORDERS/o1/")).status_code == 200
+        assert (await client.put("v2/apps/ORDERS/o1")).status_code == 200
+        for version in ("v1", "v3", "V2", "v2/v2"):
+            assert (await client.get(f"{version}/apps/ORDERS/o1")).status_code == 404
 
     async def test_an_application_may_be_called_like_a_resource(self, client: httpx.AsyncClient) -> None:
         await register(client, app="VIPS")
@@ -272,6 +288,33 @@ class TestPaths:
 
         assert (answer.status_code, answer.content) == (405, b"")
         assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
+
+    @pytest.mark.parametrize("name", ["a%2fb", "a%5Cb", "a%", "a%4", "a%zz", "%u0041", "%ff", "%ed%a0%80"])
+    async def test_a_name_that_can_not_be_told_is_a_400_and_changes_nothing(
+        self, server: RunningServer, name: str
+    ) -> None:
+        url = httpx.URL(server.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        body = json.dumps(a_registration()).encode()
+        head = f"POST /eureka/apps/{name} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"\r\ncontent-length: 0\r\n" in answer
+        assert server.registry.applications() == {}
+
+    @pytest.mark.parametrize("query", [b"a=%ff", b"%c3%28=1", b"a=1&b=%ed%a0%80"])
+    async def test_a_query_that_is_not_utf8_is_a_400_and_changes_nothing(
+        self, client: httpx.AsyncClient, query: bytes
+    ) -> None:
+        await register(client)
+        url = client.base_url.copy_with(raw_path=b"/eureka/apps/ORDERS/o1/metadata?" + query)
+        answer = await client.put(url)
+
+        assert (answer.status_code, answer.content) == (400, b"")
+        assert "a" not in (await client.get("apps/ORDERS/o1")).json()["instance"]["metadata"]
 
     @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(

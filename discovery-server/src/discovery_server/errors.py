@@ -1,8 +1,6 @@
 """What can go wrong, and how Eureka's clients have to hear of it: by status, with an empty body."""
 
 from chassis.problems import Problem
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REASON_HEADER = "X-Discovery-Error"
 _LONGEST_REASON = 300
@@ -54,6 +52,26 @@ class NotAcceptable(EurekaProblem):
     title = "Only XML and JSON are spoken here"
 
 
+class NotReadYet(EurekaProblem):
+    """An empty registry would be believed: a reader that hears this keeps what it knows, or asks another server."""
+
+    status = 503
+    code = "not-read-yet"
+    title = "The registry is not complete yet"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class TooManyReaders(EurekaProblem):
+    status = 503
+    code = "too-many-readers"
+    title = "Nobody else can follow the registry at the moment"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "5"})
+
+
 class UnsupportedMediaType(EurekaProblem):
     status = 415
     code = "unsupported-media-type"
@@ -82,32 +100,13 @@ class NotYourName(EurekaProblem):
         super().__init__(detail, headers=_CHALLENGE)
 
 
-class EmptyErrors:
-    """Pure ASGI: takes the body off every error below /eureka, whoever made it.
+class TakenByAnother(EurekaProblem):
+    status = 403
+    code = "taken-by-another"
+    title = "This instance belongs to somebody else"
 
-    Eureka's Java clients read an error's JSON body as an instance and fail on anything else
-    (spring-cloud-netflix#4220: a peer that never registers again). A 409 is the exception: its body is an instance.
-    """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/eureka"):
-            await self._app(scope, receive, send)
-            return
-        emptied = False
-
-        async def send_without_body(message: Message) -> None:
-            nonlocal emptied
-            if message["type"] == "http.response.start" and message["status"] >= 400 and message["status"] != 409:
-                emptied = True
-                headers = MutableHeaders(raw=list(message["headers"]))
-                del headers["content-type"]
-                headers["content-length"] = "0"
-                message = {**message, "headers": headers.raw}
-            elif emptied:
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app(scope, receive, send_without_body)
+class NotAllowedHere(EurekaProblem):
+    status = 403
+    code = "not-allowed"
+    title = "This is not yours to do"

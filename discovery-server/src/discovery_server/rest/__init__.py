@@ -1,0 +1,1 @@
+"""Eureka's REST over HTTP: every path below /eureka."""
