@@ -1,0 +1,1 @@
+"""Other servers: replicas of this registry, real Eureka servers, the registries of other regions."""
