@@ -6,14 +6,14 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 import pytest_asyncio
-from chassis.discovery import Registration, eureka_url
+from chassis.discovery import Registration
 from chassis.discovery import Registry as RegistryReader
 from chassis.health import Health
 from chassis.settings import ServiceSettings
@@ -23,10 +23,13 @@ from chassis.testing.waiting import until
 from chassis.web import add_service_defaults
 from fastapi import FastAPI
 from py_eureka_client import eureka_basic, http_client
+from support.instances import a_registration, an_instance
 from support.server import RunningServer, running_server
 
-from discovery_server.registry import Registry
+from discovery_server.registry.registry import Registry
 
+PEER, PEER_PASSWORD = "discovery-server", "between.servers"
+NAME_OF_FIRST = ("FIRST-SERVICE", "127.0.0.1:first-service:9001")
 CREDENTIALS = {"first-service": "first.password", "second-service": "second.password", "orders": "its.password"}
 
 
@@ -70,14 +73,19 @@ class StockClient:
         await self._reading
 
 
+def two_of_a_kind(listener: socket.socket, properties: dict[str, Any]) -> AbstractAsyncContextManager[RunningServer]:
+    """One of two servers that know each other, with the services' credentials and one for each other."""
+    return running_server(listener=listener, credentials={**CREDENTIALS, PEER: PEER_PASSWORD}, **properties)
+
+
 @asynccontextmanager
-async def stock_client(name: str, server: RunningServer, port: int) -> AsyncIterator[StockClient]:
+async def stock_client(name: str, urls: str, port: int) -> AsyncIterator[StockClient]:
     """It renews every second, with a lease of three, and looks for others as often."""
     script = Path(__file__).parent / "support" / "stock_client.py"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(script),
-        url_for(name, server),
+        urls,
         name,
         str(port),
         "1",
@@ -98,10 +106,10 @@ class TestStockPyEurekaClient:
     ) -> None:
         first_alone = {"FIRST-SERVICE": ["127.0.0.1:first-service:9001"]}
         both = {**first_alone, "SECOND-SERVICE": ["127.0.0.1:second-service:9002"]}
-        async with stock_client("first-service", guarded, 9001) as first:
+        async with stock_client("first-service", url_for("first-service", guarded), 9001) as first:
             await until(lambda: first.sees == first_alone, timeout_seconds=10)
 
-            async with stock_client("second-service", guarded, 9002) as second:
+            async with stock_client("second-service", url_for("second-service", guarded), 9002) as second:
                 await until(lambda: first.sees == both and second.sees == both, timeout_seconds=10)
                 second.process.kill()
                 killed_at = time.monotonic()
@@ -119,7 +127,7 @@ class TestStockPyEurekaClient:
             assert guarded.registry.applications() == {}
 
     async def test_d4_it_is_drained_and_put_back(self, guarded: RunningServer) -> None:
-        async with stock_client("first-service", guarded, 9001) as first:
+        async with stock_client("first-service", url_for("first-service", guarded), 9001) as first:
             await until(lambda: statuses(guarded.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
             first.tell("drain")
@@ -134,13 +142,61 @@ class TestStockPyEurekaClient:
         address = listener.getsockname()
         async with AsyncExitStack() as stack:
             async with running_server(credentials=CREDENTIALS, listener=listener) as before:
-                await stack.enter_async_context(stock_client("first-service", before, 9001))
+                await stack.enter_async_context(stock_client("first-service", url_for("first-service", before), 9001))
                 await until(lambda: statuses(before.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
 
             again = socket.create_server(address)
             async with running_server(credentials=CREDENTIALS, listener=again) as after:
                 assert after.registry.applications() == {}
                 await until(lambda: statuses(after.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
+
+    async def test_it_goes_to_the_second_server_when_the_first_one_dies(self) -> None:
+        listeners = [free_socket(), free_socket()]
+        ports = [listener.getsockname()[1] for listener in listeners]
+        peers = ",".join(f"http://{PEER}:{PEER_PASSWORD}@127.0.0.1:{port}/eureka" for port in ports)
+        both = {"peers": peers, "peer_interval_seconds": 0.2, "warm_up_seconds": 0.5, "sweep_seconds": 0.1}
+        async with AsyncExitStack() as stack:
+            second = await stack.enter_async_context(two_of_a_kind(listeners[1], both))
+            async with two_of_a_kind(listeners[0], both) as first:
+                urls = f"{url_for('first-service', first)},{url_for('first-service', second)}"
+                client = await stack.enter_async_context(stock_client("first-service", urls, 9001))
+                alone = {"FIRST-SERVICE": ["127.0.0.1:first-service:9001"]}
+                await until(lambda: client.sees == alone, timeout_seconds=10)
+                await until(lambda: statuses(second.registry) == {"FIRST-SERVICE": ["UP"]}, timeout_seconds=10)
+
+            # What comes while the first is gone is seen, more than a lease later it is still there, and it can leave.
+            second.registry.register(an_instance("SECOND-SERVICE", "s1", duration=900))
+            await until(lambda: client.sees == {**alone, "SECOND-SERVICE": ["s1"]}, timeout_seconds=15)
+            renewed = second.registry.instance(*NAME_OF_FIRST).lease.renewed_ms
+            await until(
+                lambda: second.registry.instance(*NAME_OF_FIRST).lease.renewed_ms > renewed + 3_000, timeout_seconds=15
+            )
+            client.tell("stop")
+            assert await asyncio.wait_for(client.process.wait(), 10) == 0
+            assert list(second.registry.applications()) == ["SECOND-SERVICE"]
+
+
+class TestJavasHttpClient:
+    async def test_a_registration_that_comes_with_an_offer_of_http_2_keeps_its_body(self) -> None:
+        body = json.dumps(a_registration()).encode()
+        head = (
+            "POST /eureka/apps/ORDERS HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: h\r\n"
+            f"Content-Length: {len(body)}\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\nUpgrade: h2c\r\n"
+            "Content-Type: application/json\r\n\r\n"
+        )
+        async with running_server() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+            for _ in range(2):
+                writer.write(head.encode())
+                await writer.drain()
+                await asyncio.sleep(0.02)  # Java sends the body in a segment of its own
+                writer.write(body)
+                assert b" 204 " in await asyncio.wait_for(reader.readline(), 5)
+                await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+
+            assert statuses(server.registry) == {"ORDERS": ["UP"]}
 
 
 class TestEurekaBasic:
@@ -262,7 +318,7 @@ class TestChassis:
             await until(lambda: statuses(guarded.registry) == {"ORDERS": ["UP"]})
             key = f"127.0.0.1:orders:{settings.port}"
             async with httpx.AsyncClient() as client:
-                await client.put(f"{eureka_url(settings)}apps/ORDERS/{key}/status?value=OUT_OF_SERVICE")
+                await client.put(f"{url_for('orders', guarded)}apps/ORDERS/{key}/status?value=OUT_OF_SERVICE")
 
             troubles["trouble"] = "for a moment"
             await until(lambda: statuses(guarded.registry) == {"ORDERS": ["DOWN"]})
