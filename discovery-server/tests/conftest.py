@@ -17,7 +17,7 @@ async def one_server() -> AsyncIterator[RunningServer]:
 
 @pytest.fixture
 def server(one_server: RunningServer) -> RunningServer:
-    """A server without instances; deltas still tell of those that earlier tests left."""
+    """A server without instances, whose delta tells nothing of earlier tests."""
     one_server.clear()
     return one_server
 

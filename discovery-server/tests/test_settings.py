@@ -15,12 +15,72 @@ def test_without_credentials_it_refuses_to_start_with_a_sentence() -> None:
         DiscoverySettings.load()
 
 
-@pytest.mark.parametrize("credentials", ["orders", '{"orders": ""}', '{"": "x"}', "[]"])
-def test_credentials_that_can_not_be_are_refused(monkeypatch: pytest.MonkeyPatch, credentials: str) -> None:
-    monkeypatch.setenv("DISCOVERY_SERVER_CREDENTIALS", credentials)
+IMPOSSIBLE = ['{"orders": ""}', '{"": "s3cr3t"}', '{"orders": []}', '{"orders": ["s3cr3t", ""]}', '{"a:b": "s3cr3t"}']
+IMPOSSIBLE += ['{"orders": "{bcrypt}s3cr3t"}', '{"orders": "{sha256}s3cr3t"}', '{"orders": {"s3cr3t": 1}}']
+IMPOSSIBLE += ['{"orders": 5}', '{"orders": "s3cr3t"']
 
-    with pytest.raises(SettingsInvalid, match=r"(?i)credentials"):
+
+@pytest.mark.parametrize(
+    ("variable", "written"),
+    [
+        *(("CREDENTIALS", written) for written in [*IMPOSSIBLE, "orders", "[]", "{}"]),
+        *(("ADMIN_CREDENTIALS", written) for written in IMPOSSIBLE),
+        ("READ_TOKENS", '["s3cr3t", ""]'),
+        ("READING", "s3cr3t"),
+    ],
+)
+def test_credentials_that_can_not_be_are_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, written: str
+) -> None:
+    monkeypatch.setenv("DISCOVERY_SERVER_CREDENTIALS", '{"orders": "x"}')
+    monkeypatch.setenv(f"DISCOVERY_SERVER_{variable}", written)
+
+    with pytest.raises(SettingsInvalid, match=rf"(?i){variable}") as refused:
         DiscoverySettings.load()
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('{"root": "a", "eve": ["b", "c"]}', {"root": ["a"], "eve": ["b", "c"]}),
+        ("a", {"admin": ["a"]}),
+        ("a, b", {"admin": ["a", "b"]}),
+        ('["a", "b"]', {"admin": ["a", "b"]}),
+        ("", {}),
+    ],
+)
+def test_administrators_are_written_like_services_or_as_passwords_of_admin(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: dict[str, list[str]]
+) -> None:
+    monkeypatch.setenv("DISCOVERY_SERVER_ANONYMOUS", "true")
+    monkeypatch.setenv("DISCOVERY_SERVER_ADMIN_CREDENTIALS", written)
+
+    read = DiscoverySettings.load().admin_credentials
+
+    assert {name: [one.get_secret_value() for one in several] for name, several in read.items()} == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("a", ["a"]), ("a, b,", ["a", "b"]), ('["a,b", "c"]', ["a,b", "c"]), ("", [])]
+)
+def test_read_tokens_are_written_with_commas_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: list[str]
+) -> None:
+    monkeypatch.setenv("DISCOVERY_SERVER_ANONYMOUS", "true")
+    monkeypatch.setenv("DISCOVERY_SERVER_READ_TOKENS", written)
+
+    assert [token.get_secret_value() for token in DiscoverySettings.load().read_tokens] == meant
+
+
+def test_credentials_in_a_config_file_and_in_the_environment_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCOVERY_SERVER_CREDENTIALS", '{"orders": "a"}')
+
+    settings = DiscoverySettings.of(
+        {"discovery-server.credentials.billing[0]": "b", "discovery-server.credentials.billing[1]": "c"}
+    )
+
+    assert {name: len(several) for name, several in settings.credentials.items()} == {"orders": 1, "billing": 2}
 
 
 def test_it_listens_on_eurekas_port_and_registers_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,9 +95,17 @@ def test_it_listens_on_eurekas_port_and_registers_with_nobody(monkeypatch: pytes
 
 
 def test_a_known_development_secret_among_the_credentials_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISCOVERY_SERVER_CREDENTIALS", '{"orders": "changeme"}')
+    monkeypatch.setenv("DISCOVERY_SERVER_CREDENTIALS", '{"orders": ["long enough", "changeme"]}')
+    monkeypatch.setenv("DISCOVERY_SERVER_ADMIN_CREDENTIALS", "admin")
+    monkeypatch.setenv("DISCOVERY_SERVER_READ_TOKENS", "x,dev")
 
-    assert ("DISCOVERY_SERVER_CREDENTIALS of orders", "changeme") in DiscoverySettings.load().secrets()
+    found = set(DiscoverySettings.load().secrets())
+
+    assert found > {
+        ("DISCOVERY_SERVER_CREDENTIALS of orders", "changeme"),
+        ("DISCOVERY_SERVER_ADMIN_CREDENTIALS of admin", "admin"),
+        ("DISCOVERY_SERVER_READ_TOKENS", "dev"),
+    }
 
 
 def test_self_preservation_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
