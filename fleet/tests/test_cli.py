@@ -186,6 +186,16 @@ class TestWhatRuns:
         known = _known(running)
         assert told == [known["gateway_url"], *known["admin"].values(), known["kafka"]]
 
+    def test_env_has_what_opens_the_platform_for_its_admins(self, running: Home) -> None:
+        exports = dict(
+            line.removeprefix("export ").split("=", 1) for line in fleet(running.project, "env").stdout.split("\n")[:-1]
+        )
+        config, discovery = exports["CONFIG_ADMIN_PASSWORD"], exports["DISCOVERY_ADMIN_PASSWORD"]
+
+        assert httpx.get(f"{exports['CONFIG_URL']}/order-service/default", auth=("admin", config)).status_code == 200
+        assert httpx.get(f"{exports['DISCOVERY_URL']}/discovery/audit", auth=("admin", discovery)).status_code == 200
+        assert len(exports["CONFIG_WEBHOOK_SECRET"]) >= 32
+
     def test_logs_are_readable_or_as_they_were_written(self, running: Home) -> None:
         readable = fleet(running.project, "logs", "gateway").stdout
         raw = fleet(running.project, "logs", "gateway", "--json").stdout

@@ -125,10 +125,15 @@ class TestEnvironment:
             assert _environment(plan, name)["REFRESH_SECRET"] == secret
         assert "REFRESH_SECRET" not in _environment(plan, "payment-sandbox")
 
-    def test_only_config_server_knows_the_secrets_of_its_admin_and_of_webhooks(self, plan: Plan) -> None:
-        for variable in ("CONFIG_SERVER_ADMIN_CREDENTIALS", "CONFIG_SERVER_WEBHOOK_SECRET"):
-            secret = _environment(plan, "config-server")[variable]
-            assert [part.name for part in plan.parts if secret in str(part.environment)] == ["config-server"]
+    def test_nobody_but_the_server_itself_knows_the_secrets_of_its_admin_and_of_its_webhooks(self, plan: Plan) -> None:
+        for name, variable in (
+            ("config-server", "CONFIG_SERVER_ADMIN_CREDENTIALS"),
+            ("config-server", "CONFIG_SERVER_WEBHOOK_SECRET"),
+            ("discovery-server", "DISCOVERY_SERVER_ADMIN_CREDENTIALS"),
+        ):
+            secret = plan.setting_of(name, variable)
+            assert len(secret) >= 32
+            assert [part.name for part in plan.parts if secret in str(part.environment)] == [name]
 
     def test_only_auth_service_knows_the_admins_password(self, plan: Plan) -> None:
         assert _environment(plan, "auth-service")["AUTH_ADMIN_PASSWORD"] == plan.admin_password

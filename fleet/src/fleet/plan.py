@@ -105,6 +105,11 @@ class Plan:
         part = self.part(name)
         return part.url if part else ""
 
+    def setting_of(self, name: str, variable: str) -> str:
+        """What a part is told; empty where it does not run."""
+        part = self.part(name)
+        return part.environment.get(variable, "") if part else ""
+
 
 def make_plan(home: Home, options: Options, secrets: Secrets) -> Plan:
     """Choose the ports and write the environments. Raises FleetProblem where a fixed port is taken."""
@@ -159,7 +164,7 @@ def _server(name: str, home: Home, options: Options, ports: Mapping[str, int], s
         "STATE_DIR": str(home.service_state),
     }
     if name != CONFIG_SERVER and AUTH_SERVICE in options.wanted():
-        # Not through discovery, whose news travel by the second: tokens can be verified as soon as they are signed.
+        # Not through discovery: tokens can be verified as soon as they are signed.
         said["JWKS_URL"] = f"http://127.0.0.1:{ports[AUTH_SERVICE]}/.well-known/jwks.json"
     if name in SERVICES:
         password = secrets.of(f"database of {name}")
@@ -175,9 +180,7 @@ def _server(name: str, home: Home, options: Options, ports: Mapping[str, int], s
             said["CONFIG_SERVER_ENCRYPT_KEY"] = secrets.of("encryption of configuration")
         case "discovery-server":
             said["DISCOVERY_SERVER_CREDENTIALS"] = _credentials(secrets)
-        case "gateway":
-            # A second without a route to a service that has just started is long on one machine.
-            said["DISCOVERY_POLL_SECONDS"] = os.environ.get("DISCOVERY_POLL_SECONDS", "0.25")
+            said["DISCOVERY_SERVER_ADMIN_CREDENTIALS"] = secrets.of("admin of discovery-server")
         case "auth-service":
             said["AUTH_ADMIN_EMAIL"] = ADMIN_EMAIL
             said["AUTH_ADMIN_PASSWORD"] = secrets.of("admin")
