@@ -18,7 +18,8 @@ define find_python
 endef
 
 .PHONY: help setup up demo down status clean logs env test check lint types imports contracts configuration generate generated lock \
-  chaos test-alerts test-kafka conformance-kafka crash-kafka bench-kafka bench-config $(FOLDERS:%=test-%)
+  chaos test-browser screenshot test-alerts test-kafka conformance-kafka conformance-eureka conformance-prometheus crash-kafka partitions bench-kafka bench-config bench-discovery \
+  $(FOLDERS:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -103,17 +104,36 @@ conformance-kafka: setup ## the embedded broker's conformance suite against Apac
 	@cd embedded-kafka && $(abspath $(BIN))/python -m chassis.local_kafka $(CONFORMANCE_SETTINGS:%=--set %) \
 	  --address-in CONFORMANCE_BOOTSTRAP -- $(abspath $(BIN))/pytest -q tests/conformance
 
+conformance-eureka: setup ## discovery-server beside the real Eureka: answers, Java client, peer (needs Java 17 and Maven)
+	@cd discovery-server && $(abspath $(BIN))/python -m conformance.java_programs # says in a sentence what is missing
+	@cd discovery-server && $(abspath $(BIN))/pytest -q conformance --ignore conformance/test_prometheus.py
+
+conformance-prometheus: setup ## a real Prometheus finds what is registered in discovery-server (needs Prometheus)
+	@cd discovery-server && $(abspath $(BIN))/pytest -q conformance/test_prometheus.py
+
 chaos: setup ## 200 orders while services are killed 20 times, and then the books
 	@cd fleet && FLEET_CHAOS_ORDERS=200 FLEET_CHAOS_KILLS=20 $(abspath $(BIN))/pytest -q -s tests/test_chaos.py
 
 crash-kafka: setup ## the embedded broker killed 200 times under load, with seeds to replay (CRASH_SEEDS=17,4)
 	@cd embedded-kafka && CRASH_ROUNDS=$${CRASH_ROUNDS:-50} $(abspath $(BIN))/pytest -q -s tests/test_crash.py -k once
 
+partitions: setup ## three discovery-servers, 200 rounds of cut ways and restarts, with seeds to replay (PARTITION_SEEDS=17,4)
+	@cd discovery-server && PARTITION_ROUNDS=$${PARTITION_ROUNDS:-200} $(abspath $(BIN))/pytest -q tests/test_partitions.py
+
 bench-kafka: setup ## the embedded broker beside Apache Kafka: throughput, latency, memory (needs Java 17 and Maven)
 	@cd embedded-kafka && $(abspath $(BIN))/python -m bench $(ARGS)
 
 bench-config: setup ## config-server beside Spring Cloud Config: reads, start, memory (Java 17 and Maven, or ARGS="--only ours")
 	@cd config-server && $(abspath $(BIN))/python -m bench $(ARGS)
+
+test-browser: setup ## discovery-server's pages in a real browser (needs Chromium)
+	@$(MAKE) --no-print-directory -C discovery-server test-browser
+
+screenshot: setup ## the dashboard of the running fleet, into docs/pictures (needs Chromium)
+	@$(MAKE) --no-print-directory -C discovery-server screenshot
+
+bench-discovery: setup ## discovery-server beside Spring's Eureka, 10,000 instances: renewals, reads, memory, how soon news is there
+	@cd discovery-server && $(abspath $(BIN))/python -m bench $(ARGS)
 
 test-alerts: setup ## Prometheus' rules and Alertmanager's routes, with promtool and amtool
 	@observability/test-alerts
