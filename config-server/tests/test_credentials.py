@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from chassis.hashed_credentials import MalformedCredential, hashed
 
-from config_server.credentials import Credentials, MalformedCredential, Reader, hashed
+from config_server.credentials import Credentials, Reader
 from config_server.errors import CredentialNeeded
 
 

@@ -5,7 +5,6 @@
 
 import base64
 import binascii
-import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,18 +12,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 
+from chassis.hashed_credentials import MalformedCredential, digest_of_sent, digest_of_written, hashed
+
 from .errors import CredentialNeeded
 
 ADMIN = "admin"
 
-_HASHED = "{sha256}"
-# How other servers write hashes; taken for a password, such a thing would be a password that stands in the open.
-_OTHER_HASH = re.compile(r"\{(?:argon2|bcrypt|scrypt|pbkdf2|md[45]|sha|ldap)(?:@[^}]*)?\}", re.IGNORECASE)
 _CREDENTIAL_BYTES = 32
-
-
-class MalformedCredential(Exception):
-    """A credential can't be used as it is configured; the message says why, and shows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +32,7 @@ class Reader:
 class Credentials:
     """The credentials of all readers; each may have several, of which any will do.
 
-    A credential is kept as its SHA-256. That is safe for long random ones, which is what these are, and costs so
-    little that neither a request nor a wrong guess keeps the server busy. Raises MalformedCredential.
+    Raises MalformedCredential.
     """
 
     def __init__(self, applications: Mapping[str, Sequence[str]], admin: Sequence[str] = ()) -> None:
@@ -76,7 +69,7 @@ class Credentials:
         except (binascii.Error, UnicodeDecodeError):
             name = colon = password = ""
         reader = self._by_name.get(name)
-        digest = sha256(password.encode()).digest()
+        digest = digest_of_sent(password)
         expected = self._nobodys if reader is None else self._digests[reader]
         matches = [compare_digest(digest, one) for one in expected]
         return reader if any(matches) and colon else None
@@ -90,29 +83,8 @@ class Credentials:
         return {digest: found[0] for digest, found in readers.items() if len(found) == 1}
 
 
-def hashed(credential: str) -> str:
-    """A credential as a setting may have it, so that it can't be read there."""
-    return _HASHED + sha256(credential.encode()).hexdigest()
-
-
 def _digests(name: str, several: Sequence[str]) -> list[bytes]:
-    return [_digest(name, written) for written in several]
-
-
-def _digest(name: str, written: str) -> bytes:
-    if not written:
-        raise MalformedCredential(f"the password of {name} is empty")
-    if _OTHER_HASH.match(written):
-        raise MalformedCredential(f"the password of {name} is a hash of a kind that is not used here: {_HASHED} is")
-    if not written.startswith(_HASHED):
-        return sha256(written.encode()).digest()
-    try:
-        digest = binascii.unhexlify(written.removeprefix(_HASHED))
-    except ValueError:
-        digest = b""
-    if len(digest) != sha256().digest_size:
-        raise MalformedCredential(f"the password of {name} has no 64 hexadecimal digits after {_HASHED}")
-    return digest
+    return [digest_of_written(name, written) for written in several]
 
 
 def main() -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
+from chassis.hashed_credentials import MalformedCredential
 from chassis.settings import ServiceSettings, SettingsInvalid
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from .credentials import Credentials, MalformedCredential
+from .credentials import Credentials
 
 
 def _listed(value: Any) -> Any:

@@ -2,30 +2,24 @@
 
 import base64
 import binascii
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 
+from chassis.hashed_credentials import MalformedCredential, digest_of_sent, digest_of_written
+
 from discovery_server.errors import CredentialNeeded
 
 PEER = "DISCOVERY-SERVER"
 """The application whose instances tell each other what they know."""
 
-_HASHED = "{sha256}"
-# How other servers write hashes; taken for a password, such a thing would be a password that stands in the open.
-_OTHER_HASH = re.compile(r"\{(?:argon2|bcrypt|scrypt|pbkdf2|md[45]|sha|ldap)(?:@[^}]*)?\}", re.IGNORECASE)
 # Good headers are remembered. There are few; who has a token could think of many, and long ones.
 _MOST_REMEMBERED = 1_000
 _LONGEST_REMEMBERED = 1_000
 # For names that nobody has: compared as well, so that they take as long.
 _NOBODYS = [secrets.token_bytes(sha256().digest_size)]
-
-
-class MalformedCredential(Exception):
-    """A credential can't be used as it is configured; the message says why, and shows nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +44,7 @@ READER = Principal("read token")
 class Credentials:
     """The credentials of everybody; each name may have several, of which any will do.
 
-    A credential is kept as its SHA-256. That is safe for long random ones, which is what these are, and costs so
-    little that wrong guesses don't keep the server busy. Raises MalformedCredential.
+    Raises MalformedCredential.
     """
 
     def __init__(
@@ -63,7 +56,7 @@ class Credentials:
     ) -> None:
         self._applications = _by_upper_name(applications)
         self._admins = _by_upper_name(admins or {})
-        self._read_tokens = [_digest("a read token", token) for token in read_tokens]
+        self._read_tokens = [digest_of_written("a read token", token) for token in read_tokens]
         self._proved: dict[str, Principal] = {}
 
     def principal(self, authorization: str | None) -> Principal:
@@ -103,7 +96,7 @@ class Credentials:
         name, password = _name_and_password(encoded)
         if password is None:
             return None
-        digest = sha256(password.encode()).digest()
+        digest = digest_of_sent(password)
         owns = _is_among(digest, self._applications.get(name, _NOBODYS))
         rules = _is_among(digest, self._admins.get(name, _NOBODYS))
         # Eureka's clients know no other way to send a token than as the password in the server's URL.
@@ -133,23 +126,7 @@ def _by_upper_name(credentials: Mapping[str, Iterable[str]]) -> dict[str, list[b
     for name, several in credentials.items():
         if not name or ":" in name:
             raise MalformedCredential(f"{name!r} can't be a name: RFC 7617 ends one at its first colon")
-        digests.setdefault(name.upper(), []).extend(_digest(name, written) for written in several)
+        digests.setdefault(name.upper(), []).extend(digest_of_written(name, written) for written in several)
     if without := [name for name, several in digests.items() if not several]:
         raise MalformedCredential(f"{without[0]} has no password")
     return digests
-
-
-def _digest(name: str, written: str) -> bytes:
-    if not written:
-        raise MalformedCredential(f"the password of {name} is empty")
-    if _OTHER_HASH.match(written):
-        raise MalformedCredential(f"the password of {name} is a hash of a kind that is not used here: {_HASHED} is")
-    if not written.startswith(_HASHED):
-        return sha256(written.encode()).digest()
-    try:
-        digest = binascii.unhexlify(written.removeprefix(_HASHED))
-    except ValueError:
-        digest = b""
-    if len(digest) != sha256().digest_size:
-        raise MalformedCredential(f"the password of {name} has no 64 hexadecimal digits after {_HASHED}")
-    return digest

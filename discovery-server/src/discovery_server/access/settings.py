@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from chassis.hashed_credentials import MalformedCredential
 from chassis.settings import ServiceSettings, SettingsInvalid, refreshable
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from .credentials import PEER, Credentials, MalformedCredential
+from .credentials import PEER, Credentials
 
 
 def _listed(value: Any) -> Any:
