@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from .discovery import Registration
+from .http_protocol import HttpProtocol
 from .logs import configure_logging
 from .settings import ConfigUnavailable, ServiceSettings, SettingsInvalid
 from .supervisor import Supervisor
@@ -46,7 +47,7 @@ def serve(settings_type: type[SettingsT], create_app: Callable[[SettingsT], ASGI
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
-        **uvicorn_options,
+        **{"http": HttpProtocol, **uvicorn_options},
     )
     server = _RegisteredServer(config, settings)
     # uvicorn raises the signal that stopped it once more when it is done, for whoever handled it before; a stop that

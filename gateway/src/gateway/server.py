@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, with an end to the heads that it reads, and problem documents for what is no HTTP."""
 
+from chassis.http_protocol import HttpProtocol
 from chassis.problems import Problem
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from .errors import HeadersTooLarge, MalformedRequest, problem_body
 
@@ -9,7 +10,7 @@ from .errors import HeadersTooLarge, MalformedRequest, problem_body
 _MOST_HEAD_BYTES = 256 * 1024
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(HttpProtocol):
     """One connection of a client."""
 
     _is_in_head = False

@@ -9,6 +9,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from chassis.http_protocol import HttpProtocol
+
 
 def free_socket() -> socket.socket:
     """A bound socket on loopback; its port is free for whoever listens on it."""
@@ -24,7 +26,12 @@ async def running(app: ASGIApp, listener: socket.socket | None = None, **uvicorn
     """Serve the app, lifespan included, and give its base URL. Raises RuntimeError if it does not start."""
     listener = listener or free_socket()
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2, **uvicorn_options
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+        **{"http": HttpProtocol, **uvicorn_options},
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,20 +1,16 @@
 """uvicorn's HTTP protocol, with what answers without an end need: to hear of the shutdown, and to be cut off."""
 
-import re
 import struct
 from collections.abc import Callable
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, cast
 
+from chassis.http_protocol import HttpProtocol
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from discovery_server.metrics import READER_CUTS
 
 _EXTENSION = "discovery-server.connection"
-
-# With its first request Java's HttpClient offers to go on in HTTP/2 (RFC 7540 §3.2; withdrawn by RFC 9113 §3.1).
-_OFFER_OF_HTTP_2 = re.compile(rb"\A([A-Z]+ [^\r\n]+ HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?)Upgrade: *h2c\r\n", re.IGNORECASE)
 
 
 class Connection:
@@ -29,12 +25,8 @@ class Connection:
         """Called when the server begins to stop: uvicorn then waits for all answers to end."""
 
 
-class DiscoveryProtocol(HttpToolsProtocol):
+class DiscoveryProtocol(HttpProtocol):
     """One connection of a client."""
-
-    def data_received(self, data: bytes) -> None:
-        # The parser takes what follows such an offer for the other protocol, and so loses the request's body.
-        super().data_received(_OFFER_OF_HTTP_2.sub(rb"\1", data, count=1) if b"h2c" in data else data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
