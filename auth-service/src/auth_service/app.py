@@ -1,7 +1,7 @@
 """Auth-service, put together."""
 
 from chassis.parts import Parts
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from .api import public_keys, router
@@ -19,7 +19,12 @@ def create_app(settings: Settings) -> FastAPI:
     parts.prepare(auth.ensure_admin)
     parts.run("key-rotation", keys.run)
 
-    app = FastAPI(title="auth-service", summary="Accounts, sessions, JWT and JWKS", lifespan=parts.lifespan)
+    app = FastAPI(
+        title="auth-service",
+        summary="Accounts, sessions, JWT and JWKS",
+        lifespan=parts.lifespan,
+        telemetry=NO_SECOND_TELEMETRY,
+    )
     add_service_defaults(app, settings, health=parts.health, security=parts.security)
     app.state.auth = auth
     app.state.keys = keys

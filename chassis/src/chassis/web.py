@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 from starlette.exceptions import HTTPException
@@ -56,6 +57,10 @@ class Body(BaseModel):
         if wanted in (int, int | None) and not (value is None or type(value) is int):
             raise ValueError("write a whole number, without quotes or a point")
         return _storable(value)
+
+
+# For FastAPI's `telemetry`: a request's span and its metrics are made here, and FastAPI's would be second ones.
+NO_SECOND_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 def add_service_defaults(

@@ -7,7 +7,7 @@ from functools import partial
 
 from chassis.health import Health
 from chassis.supervisor import Supervisor
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from . import api, encryption_api, explain_api, flat_api, monitor, resource_api
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Configuration out of Git",
         redirect_slashes=False,
         lifespan=lifespan,
-        telemetry={"tracing": False},  # chassis.web makes the request's span; FastAPI's would be a second one
+        telemetry=NO_SECOND_TELEMETRY,
     )
     app.state.service = Configurations(default, others)
     app.state.key_ring = key_ring

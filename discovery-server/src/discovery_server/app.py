@@ -8,7 +8,7 @@ from functools import partial
 
 from chassis.health import Health
 from chassis.supervisor import Supervisor
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from .access.access import Access
@@ -93,7 +93,7 @@ def create_app(settings: DiscoverySettings, clock: Clock | None = None) -> FastA
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # the chassis traces and counts: not twice
+        telemetry=NO_SECOND_TELEMETRY,
     )
     app.state.registry = registry
     add_service_defaults(app, settings, health=_health(supervisor, warm_up))

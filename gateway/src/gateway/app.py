@@ -11,7 +11,7 @@ from chassis.published_keys import published_at
 from chassis.revocations import RevocationListener
 from chassis.security import KeySet, Security
 from chassis.supervisor import Supervisor
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -59,7 +59,14 @@ def create_app(settings: Settings) -> "Gateway":
             await transport.aclose()
             await kafka.aclose()
 
-    own = FastAPI(title="gateway", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    own = FastAPI(
+        title="gateway",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=NO_SECOND_TELEMETRY,
+    )
     add_service_defaults(own, settings, health=_health(registry, supervisor), security=security)
     own.include_router(docs_routes(MergedDocs(settings, table, registry)))
     proxy = Proxy(

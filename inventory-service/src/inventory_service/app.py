@@ -2,7 +2,7 @@
 
 from chassis.parts import Parts
 from chassis.reactions import Reactions
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from .api import router
@@ -19,7 +19,12 @@ def create_app(settings: Settings) -> FastAPI:
     parts.hear(Reactions(inventory, REACTIONS, preload=inventory.preload))
     parts.run("expiry", ExpiryTimer(inventory, settings).run)
 
-    app = FastAPI(title="inventory-service", summary="Products, stock, reservations", lifespan=parts.lifespan)
+    app = FastAPI(
+        title="inventory-service",
+        summary="Products, stock, reservations",
+        lifespan=parts.lifespan,
+        telemetry=NO_SECOND_TELEMETRY,
+    )
     add_service_defaults(app, settings, health=parts.health, security=parts.security)
     app.state.inventory = inventory
     app.include_router(router)

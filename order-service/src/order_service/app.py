@@ -2,7 +2,7 @@
 
 from chassis.parts import Parts
 from chassis.reactions import Reactions
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from .api import router
@@ -19,7 +19,12 @@ def create_app(settings: Settings) -> FastAPI:
     parts.hear(Reactions(orders, REACTIONS, preload=orders.preload, witness=orders.witness))
     parts.run("deadlines", DeadlineTimer(orders, settings).run)
 
-    app = FastAPI(title="order-service", summary="Orders: placing, tracking, fulfilment", lifespan=parts.lifespan)
+    app = FastAPI(
+        title="order-service",
+        summary="Orders: placing, tracking, fulfilment",
+        lifespan=parts.lifespan,
+        telemetry=NO_SECOND_TELEMETRY,
+    )
     add_service_defaults(app, settings, health=parts.health, security=parts.security)
     app.state.orders = orders
     app.include_router(router)

@@ -6,7 +6,7 @@ from typing import Any
 
 from chassis.parts import Parts
 from chassis.reactions import Reactions
-from chassis.web import add_service_defaults
+from chassis.web import NO_SECOND_TELEMETRY, add_service_defaults
 from fastapi import FastAPI
 
 from .api import router
@@ -33,7 +33,12 @@ def create_app(settings: Settings, provider: PaymentProvider | None = None) -> F
         async with aclosing(provider), parts.lifespan(app) as state:
             yield state
 
-    app = FastAPI(title="payment-service", summary="Charges, refunds, provider webhooks", lifespan=lifespan)
+    app = FastAPI(
+        title="payment-service",
+        summary="Charges, refunds, provider webhooks",
+        lifespan=lifespan,
+        telemetry=NO_SECOND_TELEMETRY,
+    )
     add_service_defaults(app, settings, health=parts.health, security=parts.security)
     app.state.payments = payments
     app.state.provider = provider
