@@ -22,7 +22,7 @@ endef
   $(FOLDERS:%=test-%)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort -u | awk -F':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything in requirements.lock
 

@@ -1,11 +1,26 @@
-"""A server that anybody may use, and a client of it."""
+"""A registry by a clock of its own; a server that anybody may use, and a client of it."""
 
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
+from support.clock import FakeClock
 from support.server import RunningServer, running_server
+
+from discovery_server.registry.registry import Registry
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    """A clock that goes on when it is told to."""
+    return FakeClock()
+
+
+@pytest.fixture
+def registry(time: FakeClock) -> Registry:
+    """An empty one, by that clock."""
+    return Registry(time.clock)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -12,16 +12,6 @@ DAY_MS = 24 * 3_600_000
 JUMPS_MS = [-400 * DAY_MS, -DAY_MS, -60_000, 60_000, DAY_MS, 400 * DAY_MS]
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry(time: FakeClock) -> Registry:
-    return Registry(time.clock)
-
-
 def keys(registry: Registry) -> set[str]:
     return {instance.key for instances in registry.applications().values() for instance in instances}
 

@@ -10,16 +10,6 @@ from discovery_server.registry.leases import Event, hash_code
 from discovery_server.registry.registry import Registry
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry(time: FakeClock) -> Registry:
-    return Registry(time.clock)
-
-
 class TestListen:
     def test_every_change_is_told_once_and_renewals_are_none(self, registry: Registry) -> None:
         events: list[Event] = []

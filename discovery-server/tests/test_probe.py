@@ -58,16 +58,6 @@ async def health() -> AsyncIterator[Health]:
         yield health
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry(time: FakeClock) -> Registry:
-    return Registry(time.clock)
-
-
 @asynccontextmanager
 async def probing(registry: Registry, rules: ProbeRules = RULES) -> AsyncIterator[Prober]:
     prober, supervisor = Prober(registry, rules), Supervisor()

@@ -13,16 +13,6 @@ from discovery_server.registry.preservation import PreservationRules
 from discovery_server.registry.registry import Registry
 
 
-@pytest.fixture
-def time() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry(time: FakeClock) -> Registry:
-    return Registry(time.clock)
-
-
 def pass_seconds(
     registry: Registry, time: FakeClock, seconds: float, *, renewing: Callable[[], None] | None = None
 ) -> None:
