@@ -1,7 +1,6 @@
 """The endpoints under /actuator that operators and probes ask: health, info, metrics, settings, log levels, refresh."""
 
 import asyncio
-import importlib.metadata
 import logging
 import os
 import time
@@ -55,7 +54,11 @@ def actuator_routes(settings: ServiceSettings, health: Health, *, admin: bool) -
     @router.get("/info")
     async def show_info() -> dict[str, Any]:
         return {
-            "app": {"name": settings.service_name, "version": _version(settings), "profile": settings.profile},
+            "app": {
+                "name": settings.service_name,
+                "version": settings.package_version or "unknown",
+                "profile": settings.profile,
+            },
             "process": {"pid": os.getpid(), "uptime_seconds": round(time.time() - _STARTED, 3)},
         }
 
@@ -159,10 +162,3 @@ def _levels(name: str) -> dict[str, str | None]:
         "configuredLevel": logging.getLevelName(named.level) if named.level else None,
         "effectiveLevel": logging.getLevelName(named.getEffectiveLevel()),
     }
-
-
-def _version(settings: ServiceSettings) -> str:
-    try:
-        return importlib.metadata.version(settings.service_name)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

@@ -1,5 +1,6 @@
 """Settings of a service: the environment first, then the config-server, then the defaults in the code."""
 
+import importlib.metadata
 import logging
 import os
 import re
@@ -64,6 +65,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, validate_assignment=True)
 
     service_name: ClassVar[str]
+    package_name: ClassVar[str] = ""  # where the package has another name than the service
 
     host: str = _common("127.0.0.1", "HOST", "address to listen on")
     port: int = _common(0, "PORT", "port to listen on; 0 takes any free one", ge=0, le=65535)
@@ -153,6 +155,14 @@ class ServiceSettings(BaseSettings):
         """The environment variable of a field."""
         alias = cls.model_fields[field_name].validation_alias
         return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field_name}".upper()
+
+    @property
+    def package_version(self) -> str:
+        """The version of the service's package; empty where it runs without being installed as one."""
+        try:
+            return importlib.metadata.version(self.package_name or self.service_name)
+        except importlib.metadata.PackageNotFoundError:
+            return ""
 
     def secrets(self) -> Iterator[tuple[str, str]]:
         """The variables that are secret and set, with their values."""

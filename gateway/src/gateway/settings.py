@@ -11,6 +11,7 @@ from .routes import Route, refuse_contradictions
 
 class Settings(ServiceSettings):
     service_name: ClassVar[str] = "gateway"
+    package_name: ClassVar[str] = "fleet-gateway"
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     port: int = Field(

@@ -1,7 +1,6 @@
 """Keeps this instance registered while it is ready, at one discovery-server that works."""
 
 import asyncio
-import importlib.metadata
 import logging
 import socket
 import time
@@ -160,11 +159,7 @@ def _describe(settings: ServiceSettings) -> eureka_basic.Instance:
 
 def _metadata(settings: ServiceSettings) -> dict[str, str]:
     """What people and balancers may want to know of an instance."""
-    try:
-        package_version = importlib.metadata.version(settings.service_name)
-    except importlib.metadata.PackageNotFoundError:
-        package_version = ""
-    told = {"version": settings.instance_version or package_version, "zone": settings.instance_zone}
+    told = {"version": settings.instance_version or settings.package_version, "zone": settings.instance_zone}
     return {name: value for name, value in told.items() if value}
 
 
