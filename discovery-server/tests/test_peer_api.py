@@ -57,6 +57,15 @@ class TestBatch:
         (known,) = server.registry.application("ORDERS")
         assert (known.key, known.status) == ("o1", Status.OUT_OF_SERVICE)
 
+    async def test_what_it_changes_stands_in_the_audit_log_and_heartbeats_do_not(
+        self, server: RunningServer, client: httpx.AsyncClient
+    ) -> None:
+        await codes(client, a_register_item("o1"), a_register_item("o2"), an_item("Cancel", "o2"))
+        await codes(client, an_item("Heartbeat", "o1"))
+
+        newest = (await client.get(f"{server.url}/discovery/audit?limit=1")).json()["items"][0]
+        assert (newest["action"], newest["what"]) == ("replicated", {"Register": 2, "Cancel": 1})
+
     async def test_a_heartbeat_of_an_unknown_or_changed_instance_asks_for_its_registration(
         self, server: RunningServer, client: httpx.AsyncClient
     ) -> None:

@@ -102,7 +102,7 @@ def create_app(settings: DiscoverySettings, clock: Clock | None = None) -> FastA
     app.include_router(peer_routes(peers, access, server_id=registry.server_id))
     answers = Answers(registry, regions)
     resources: dict[str, Resource] = {
-        "peerreplication": PeerApi(registry, access, is_complete=lambda: warm_up.may_read() is None),
+        "peerreplication": PeerApi(registry, access, audit, is_complete=lambda: warm_up.may_read() is None),
         "stream": Stream(registry, answers, access, settings, may_read=warm_up.may_read),
     }
     api = EurekaApi(

@@ -119,6 +119,11 @@ class Audit:
             self._registered[name] = (replace(instance, metadata={**instance.metadata, **pairs}), address)
         self._note("metadata changed", asker, *name, {"keys": sorted(pairs)})
 
+    def replicated(self, asker: Asker, changes: Mapping[str, int]) -> None:
+        """A batch of another server's, by how often it did what; a batch that changed nothing is no entry."""
+        if changes:
+            self._write("replicated", asker.principal.name or None, asker.address, None, None, changes)
+
     def heard(self, event: Event) -> None:
         """A change in the registry, for what nobody asked for: an instance that was dropped."""
         name = (event.instance.app, event.instance.key)

@@ -1,6 +1,7 @@
 """The batches in which Eureka's servers tell each other what their clients did: done item by item, answered alike."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from discovery_server.wire.registration import build_instance, whole_number
 
 logger = logging.getLogger(__name__)
 
+_CHANGES = ("Register", "Cancel", "StatusUpdate", "DeleteStatusOverride")
+
 
 def answer_batch(registry: Registry, sent: Mapping[str, Any]) -> bytes:
     """Do what a batch tells, and answer how each item went. Raises ValueError for what is no batch at all.
@@ -22,6 +25,12 @@ def answer_batch(registry: Registry, sent: Mapping[str, Any]) -> bytes:
     if not isinstance(items, list):
         raise ValueError("replicationList has to be a list")
     return b'{"responseList":[%s]}' % b",".join(_answer(registry, item) for item in items)
+
+
+def changes_in(sent: Mapping[str, Any]) -> dict[str, int]:
+    """How many items of a batch there are of each action that changes something; heartbeats don't."""
+    actions = (item.get("action") for item in sent["replicationList"] if isinstance(item, dict))
+    return dict(Counter(action for action in actions if action in _CHANGES))
 
 
 def _answer(registry: Registry, item: object) -> bytes:

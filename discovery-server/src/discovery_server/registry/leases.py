@@ -25,9 +25,8 @@ class Lease:
     owner: str | None
     renewed_at: float  # of the steady clock
     renewed_ms: int
-    heard_at: (
-        float  # the same, unless it comes from a snapshot: then the lease counts from the start, and nobody was heard
-    )
+    # The same, unless it comes from a snapshot: then the lease counts from the start, and nobody was heard of.
+    heard_at: float
 
     @property
     def name(self) -> Name:

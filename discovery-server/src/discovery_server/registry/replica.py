@@ -14,9 +14,8 @@ from .state import NOTHING, Override, State, Version
 # than any lease: a peer that was away so long has let its own copy run out.
 _MEMORY_SECONDS = 600.0
 
-_EVER = float("inf")
+_NEVER, _EVER = float("-inf"), float("inf")  # by the steady clock
 
-_NEVER = float("-inf")  # by the steady clock
 LEFT = "left"
 LEFT_ELSEWHERE = "left, as another server says"
 

@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from discovery_server.access.access import Access
+from discovery_server.access.audit import Asker, Audit
 from discovery_server.errors import NoSuchPath, Unreadable, UnsupportedMediaType
-from discovery_server.peers.eureka_batch import answer_batch
+from discovery_server.peers.eureka_batch import answer_batch, changes_in
 from discovery_server.peers.exchange_answers import DigestsAsked, answer_digests, answer_states
 from discovery_server.registry.registry import Registry
 from discovery_server.wire import json_codec
@@ -23,10 +24,13 @@ logger = logging.getLogger(__name__)
 class PeerApi:
     """The paths below `peerreplication`. Only peers may use them."""
 
-    def __init__(self, registry: Registry, access: Access, *, is_complete: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, registry: Registry, access: Access, audit: Audit, *, is_complete: Callable[[], bool] = lambda: True
+    ) -> None:
         """`is_complete` is false while this server itself waits for its peers."""
         self._registry = registry
         self._access = access
+        self._audit = audit
         self._is_complete = is_complete
 
     def routes(self, path: Sequence[str]) -> dict[str, Handler]:
@@ -44,9 +48,13 @@ class PeerApi:
     async def _take_batch(self, request: Request) -> Response:
         sent = await self._read(request)
         try:
-            return _json(answer_batch(self._registry, sent))
+            answer = answer_batch(self._registry, sent)
         except ValueError as error:
             raise Unreadable(f"This is no batch: {error}.") from error
+        # Eureka keeps no record of its own; of what our servers tell, the one that was asked has it.
+        asker = Asker.of(self._access.principal(request.headers.get("authorization")), request.scope)
+        self._audit.replicated(asker, changes_in(sent))
+        return _json(answer)
 
     async def _compare_digests(self, request: Request) -> Response:
         sent = await self._read(request)
