@@ -60,8 +60,9 @@ class Home:
             self.run.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.data, self.logs, self.pids, self.service_state):
                 folder.mkdir(exist_ok=True)
-            write_privately(self.run / "writable", "yes\n" * 1024)
-            (self.run / "writable").unlink()
+            trial = self.run / f"writable-{os.getpid()}"  # its own: another may be starting here at this moment
+            write_privately(trial, "yes\n" * 1024)
+            trial.unlink()
         except OSError as error:
             raise FleetProblem(f"{self.run} can't be written to: {error.strerror}.") from error
 
