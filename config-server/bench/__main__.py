@@ -8,7 +8,7 @@ from chassis.testing.bench.processes import CannotStart
 
 from .files import ConfigFiles
 from .measures import FULL, QUICK, Effort, Round, measure
-from .report import faults, report
+from .report import report
 from .servers import OURS, SPRING, built_spring_server
 
 
@@ -19,7 +19,6 @@ def main() -> int:
         efforts={True: QUICK, False: FULL},
         rounds=lambda effort: effort.rounds,
         report=report,
-        faults=faults,
     )
     with tempfile.TemporaryDirectory(prefix="bench-config-") as folder:
         spring = None

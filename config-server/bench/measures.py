@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chassis.testing.bench.load import Caller, Load, entity_tag, percentile, request, run
+from chassis.testing.bench.load import Caller, Load, entity_tag, percentile, request
+from chassis.testing.bench.outcome import Outcome, outcome_of
 from chassis.testing.bench.processes import Server
 
 from .files import PATH, ConfigFiles
@@ -28,18 +29,6 @@ class Effort:
 
 FULL = Effort(3, 5, 5, 50)
 QUICK = Effort(1, 1, 2, 15)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How requests were answered, and what one of them took from the server's processors."""
-
-    requests_per_second: float
-    p50_ms: float
-    p99_ms: float
-    processor_ms: float
-    client_processor: float = 0.0
-    """Seconds of processor time used by the clients in a second: near 1, they are what was measured."""
 
 
 @dataclass
@@ -96,17 +85,7 @@ def _under_load(
 ) -> Outcome:
     wanted = request(PATH, headers)
     load = Load(server.port, [wanted], status, contains, CONNECTIONS, effort.warmup_seconds, effort.seconds)
-    used = server.processor_seconds()
-    heard = run(load)
-    used = server.processor_seconds() - used
-    found.faults += heard.faults
-    return Outcome(
-        len(heard.latencies_ns) / heard.seconds,
-        percentile(heard.latencies_ns, 0.5) / 1e6,
-        percentile(heard.latencies_ns, 0.99) / 1e6,
-        used / heard.all_answers * 1e3,
-        heard.client_processor_seconds / heard.seconds,
-    )
+    return outcome_of(load, server, found.faults)
 
 
 async def _ask_after_commits(
@@ -148,5 +127,5 @@ class _Timed:
             count / (sum(self._latencies_ns) / 1e9),
             percentile(self._latencies_ns, 0.5) / 1e6,
             percentile(self._latencies_ns, 0.99) / 1e6,
-            self._processor_seconds / count * 1e3,
+            self._processor_seconds / count * 1e6,
         )

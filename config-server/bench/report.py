@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from chassis.testing.bench.outcome import Outcome
 from chassis.testing.bench.tables import spread, table
 
 from .files import FILES, KEYS
-from .measures import CONNECTIONS, Effort, Outcome, Round
+from .measures import CONNECTIONS, Effort, Round
 from .servers import OURS
 
 Rounds = Mapping[str, Sequence[Round]]
@@ -26,16 +27,6 @@ def report(rounds: Rounds, effort: Effort, command: str, load_average: float) ->
     """Load average: of the minute before, to tell whether the machine was quiet."""
     parts = [_circumstances(rounds, effort, command, load_average), _reads(rounds), _start_and_memory(rounds)]
     return "\n\n".join([*parts, _wanted(rounds[OURS])])
-
-
-def faults(rounds: Rounds) -> list[str]:
-    """A sentence for each life of a server that gave an answer which was not the right one."""
-    return [
-        f"{name}: {len(life.faults)} wrong answers, the first of them {life.faults[0]}"
-        for name, lives in rounds.items()
-        for life in lives
-        if life.faults
-    ]
 
 
 def _circumstances(rounds: Rounds, effort: Effort, command: str, load_average: float) -> str:
@@ -67,7 +58,7 @@ def _figures(outcomes: Sequence[Outcome]) -> list[str]:
         spread([outcome.requests_per_second for outcome in outcomes], "{:,.0f}"),
         spread([outcome.p50_ms for outcome in outcomes], "{:.1f} ms"),
         spread([outcome.p99_ms for outcome in outcomes], "{:.1f} ms"),
-        spread([outcome.processor_ms for outcome in outcomes], "{:.2f} ms"),
+        spread([outcome.processor_us / 1e3 for outcome in outcomes], "{:.2f} ms"),
     ]
 
 

@@ -8,7 +8,7 @@ from chassis.testing.bench.command import Command, Step, tell
 from chassis.testing.bench.processes import CannotStart
 
 from .measures import FULL, QUICK, Effort, Round, measure
-from .report import faults, report
+from .report import report
 from .servers import CLIENTS_PROCESSOR, EUREKA, OURS, built_eureka
 
 
@@ -19,7 +19,6 @@ def main() -> int:
         efforts={True: QUICK, False: FULL},
         rounds=lambda effort: effort.rounds,
         report=report,
-        faults=faults,
     )
     with tempfile.TemporaryDirectory(prefix="bench-discovery-") as folder:
         eureka = None

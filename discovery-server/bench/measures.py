@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from chassis.testing.bench.load import Caller, Load, percentile, run
+from chassis.testing.bench.load import Caller, Load, percentile
+from chassis.testing.bench.outcome import Outcome, outcome_of
 from chassis.testing.bench.processes import Server
 
 from .asking import FORMS, stands_in, until_body
@@ -35,18 +36,6 @@ class Effort:
 
 FULL = Effort(3, 5, 5, 100, 100, 5)
 QUICK = Effort(1, 1, 2, 20, 100, 3)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How requests were answered, and what one of them took from the server's processor."""
-
-    requests_per_second: float
-    p50_ms: float
-    p99_ms: float
-    processor_us: float
-    client_processor: float
-    """Seconds of processor time used by the clients in a second: near 1, they are what was measured."""
 
 
 @dataclass
@@ -131,17 +120,7 @@ def _renew(name: str, server: Server, effort: Effort, found: Round) -> Outcome:
     load = Load(
         server.port, requests, b"200", b"", CONNECTIONS, effort.warmup_seconds, effort.seconds, CLIENTS_PROCESSOR
     )
-    used = server.processor_seconds()
-    heard = run(load)
-    used = server.processor_seconds() - used
-    found.faults += heard.faults
-    return Outcome(
-        len(heard.latencies_ns) / heard.seconds,
-        percentile(heard.latencies_ns, 0.5) / 1e6,
-        percentile(heard.latencies_ns, 0.99) / 1e6,
-        used / heard.all_answers * 1e6,
-        heard.client_processor_seconds / heard.seconds,
-    )
+    return outcome_of(load, server, found.faults)
 
 
 def _fetch(server: Server, reader: Mapping[str, str], path: str, effort: Effort, found: Round) -> None:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from statistics import median
 
 from chassis.testing.bench.load import percentile
+from chassis.testing.bench.outcome import Outcome
 from chassis.testing.bench.tables import spread, table
 
 from .fleet import APPLICATIONS, INSTANCES
-from .measures import CONNECTIONS, Effort, Outcome, Round
+from .measures import CONNECTIONS, Effort, Round
 from .mortal import DURATION_SECONDS
 from .servers import OURS, SERVERS_PROCESSOR
 
@@ -27,16 +28,6 @@ def report(rounds: Rounds, effort: Effort, command: str, load_average: float) ->
         _wanted(rounds[OURS]),
     ]
     return "\n\n".join(parts)
-
-
-def faults(rounds: Rounds) -> list[str]:
-    """A sentence for each life of a server that gave an answer which was not the right one."""
-    return [
-        f"{name}: {len(life.faults)} wrong answers, the first of them {life.faults[0]}"
-        for name, lives in rounds.items()
-        for life in lives
-        if life.faults
-    ]
 
 
 def _circumstances(rounds: Rounds, effort: Effort, command: str, load_average: float) -> str:

@@ -6,12 +6,20 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 from .load import LoadFailed
 from .processes import CannotStart
 
-Round = TypeVar("Round")
+
+class Life(Protocol):
+    """One life of a server, measured."""
+
+    faults: list[str]
+    """The answers that were not the right ones."""
+
+
+Round = TypeVar("Round", bound=Life)
 Effort = TypeVar("Effort")
 Step = Callable[[str], None]
 
@@ -26,10 +34,8 @@ class Command(Generic[Round, Effort]):
         efforts: Mapping[bool, Effort],  # by whether it has to be quick
         rounds: Callable[[Effort], int],
         report: Callable[[dict[str, list[Round]], Effort, str, float], str],
-        faults: Callable[[dict[str, list[Round]]], list[str]],
     ) -> None:
         self._report = report
-        self._faults = faults
         self._load_average = os.getloadavg()[0]
         parser = argparse.ArgumentParser(prog="python -m bench", description=description)
         parser.add_argument("--quick", action="store_true", help="a minute or two instead of many")
@@ -60,7 +66,7 @@ class Command(Generic[Round, Effort]):
             return 1
         command = " ".join(["python -m bench", *sys.argv[1:]])
         sys.stdout.write(self._report(measured, self.effort, command, self._load_average) + "\n")
-        found = self._faults(measured)
+        found = _faults(measured)
         for fault in found:
             tell(fault)
         return 1 if found else 0
@@ -75,6 +81,16 @@ def tell(what: str) -> None:
     """Say what happens."""
     sys.stderr.write(f"bench: {what}\n")
     sys.stderr.flush()
+
+
+def _faults(rounds: Mapping[str, Sequence[Life]]) -> list[str]:
+    """A sentence for each life of a server that gave an answer which was not the right one."""
+    return [
+        f"{name}: {len(life.faults)} wrong answers, the first of them {life.faults[0]}"
+        for name, lives in rounds.items()
+        for life in lives
+        if life.faults
+    ]
 
 
 def _tell_step(round_number: int, what: str) -> None:
