@@ -83,8 +83,7 @@ def do(registry: Registry, change: Change, audit: Audit, asker: Asker) -> Instan
 
 def own_status(registry: Registry, instance: Instance) -> Status:
     """What the instance says of itself; UNKNOWN, which makes it register anew, where an override has covered that."""
-    name = (instance.app, instance.key)
-    own = next(state.own_status for state in registry.states(run_out=True) if (state.app, state.key) == name)
+    own = registry.own_status(instance.app, instance.key)
     return Status.UNKNOWN if own is Status.OUT_OF_SERVICE else own
 
 

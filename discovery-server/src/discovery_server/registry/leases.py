@@ -141,6 +141,10 @@ class Leases:
         """How long an instance has not renewed. Raises NoSuchInstance."""
         return self._lease(app, key).silent_seconds(self.clock.monotonic_seconds())
 
+    def own_status(self, app: str, key: str) -> Status:
+        """What the status of an instance would be without an override. Raises NoSuchInstance."""
+        return self._lease(app, key).own_status
+
     @property
     def hash_code(self) -> str:
         """Eureka's digest of everything: how many instances have each status, such as `DOWN_2_UP_8_`."""

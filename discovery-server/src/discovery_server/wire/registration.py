@@ -25,8 +25,8 @@ from discovery_server.registry.instance import (
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _DECIMAL_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,19})\.[0-9]*\s*")
-_LARGEST_INT = 2**31 - 1  # Java's, which every Java reader parses these numbers with
-_LARGEST_LONG = 2**63 - 1
+LARGEST_INT = 2**31 - 1  # Java's, which every Java reader parses these numbers with
+LARGEST_LONG = 2**63 - 1
 _LARGEST_PORT = 65535
 
 _OVERRIDES = ("overriddenstatus", "overriddenStatus")
@@ -106,7 +106,7 @@ def whole_number(value: object) -> int:
     if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value)):
         raise ValueError(f"{str(value)[:40]!r} is no whole number")
     found = int(str(value))
-    if abs(found) > _LARGEST_LONG:
+    if abs(found) > LARGEST_LONG:
         raise ValueError(f"{found} is too large")
     return found
 
@@ -176,7 +176,7 @@ def _flag(value: object) -> bool:
 def _number(sent: Mapping[str, Any], name: str, usual: int) -> int:
     value = sent.get(name)
     found = usual if value is None else _rounded(value)
-    if abs(found) > _LARGEST_INT:
+    if abs(found) > LARGEST_INT:
         raise ValueError(f"{name} is {found}")
     return found
 

@@ -27,8 +27,7 @@ from discovery_server.registry.instance import (
 )
 from discovery_server.registry.state import Override, State, Version
 
-_LARGEST_INT = 2**31 - 1  # Java's, which every Java reader parses these numbers with
-_LARGEST_LONG = 2**63 - 1
+from .registration import LARGEST_INT, LARGEST_LONG
 
 Reader = Callable[[Any], Any]
 
@@ -192,13 +191,13 @@ def _flag(sent: Any) -> bool:
 
 def _long(sent: Any) -> int:
     # bool is a kind of int.
-    if type(sent) is not int or abs(sent) > _LARGEST_LONG:
+    if type(sent) is not int or abs(sent) > LARGEST_LONG:
         raise TypeError(f"{shown(sent)} is no whole number that fits")
     return sent
 
 
 def _int(sent: Any) -> int:
-    if abs(_long(sent)) > _LARGEST_INT:
+    if abs(_long(sent)) > LARGEST_INT:
         raise ValueError(f"{sent} is too large")
     return int(sent)
 
